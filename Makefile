@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+# `make help` lists what there is to make. All that is built goes below build/; what is fetched, below .cache/.
+
+ARCH      ?= aarch64
+TOOLCHAIN ?= gcc
+ifeq ($(TOOLCHAIN),clang)
+BUILD     ?= build/clang
+else
+BUILD     ?= build
+endif
+V         ?=
+Q         := $(if $(V),,@)
+MAKEFLAGS += --no-builtin-rules --no-builtin-variables
+
+include scripts/flags.mk
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.PHONY: all help setup run test clean distclean
+all: metal tools ## Build the hypervisor image and the command line (make alone does this)
+
+run: metal tools guests ## Boot Debian's Linux on the hypervisor, in QEMU: set up, build and fetch what that needs
+	$(BUILD)/axvm run examples/linux-$(ARCH).toml
+
+test: unit system ## Run all tests
+
+help: ## Show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 20
+	@echo
+	@echo '  ARCH=$(ARCH)        the architecture: aarch64'
+	@echo '  TOOLCHAIN=$(TOOLCHAIN)       the compiler, gcc or clang; clang builds into build/clang'
+	@echo '  V=1                 show each command, and all that the unit tests print'
+
+setup: ## Install the packages that all this needs (each target does, when one is missing)
+	@scripts/setup
+
+clean: ## Remove what was built
+	rm -rf build
+
+distclean: clean ## Remove what was built and what was fetched
+	rm -rf .cache
+
+# ---- The hypervisor image: freestanding, one binary for all boards of $(ARCH) --------------------------------------
+
+metal_src := $(wildcard src/core/*.c src/mem/*.c src/device/*.c src/irqchip/*.c src/lib/*.c src/lib/freestanding/*.c) \
+             $(wildcard $(foreach d,src/arch/$(ARCH) host/metal host/metal/$(ARCH),$d/*.c $d/*.S))
+metal_obj := $(patsubst %,$(BUILD)/metal/$(ARCH)/%.o,$(metal_src))
+metal_elf := $(BUILD)/metal/$(ARCH)/axvm.elf
+metal_bin := $(BUILD)/axvm-$(ARCH).bin
+metal_ld  := host/metal/$(ARCH)/image.ld
+
+.PHONY: metal
+metal: $(metal_bin) ## Build the hypervisor image
+
+$(metal_bin): $(metal_elf)
+	$(Q)$(METAL_OBJCOPY) -O binary $< $@
+	@echo "  image    $@ ($$(stat -c %s $@) bytes)"
+
+# The entry code relocates the image, and knows one kind of relocation.
+$(metal_elf): $(metal_obj) $(LIBFDT_METAL) $(metal_ld) scripts/flags.mk
+	@echo "  link     $@"
+	$(Q)$(METAL_CC) $(METAL_LDFLAGS) -T $(metal_ld) -o $@ $(metal_obj) $(LIBFDT_METAL)
+	$(Q)! $(METAL_READELF) -rW $@ | grep ' R_' | grep -v ' $($(ARCH)_reloc) ' || { rm $@; exit 1; }
+
+$(BUILD)/metal/$(ARCH)/%.c.o: %.c scripts/flags.mk | setup $(LIBFDT)/libfdt.h
+	@mkdir -p $(@D); echo "  cc       $<"
+	$(Q)$(METAL_CC) $(METAL_CFLAGS) $(WARNINGS) $(CPPFLAGS) $(METAL_CPPFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/metal/$(ARCH)/%.S.o: %.S scripts/flags.mk | setup
+	@mkdir -p $(@D); echo "  as       $<"
+	$(Q)$(METAL_CC) $(METAL_CFLAGS) $(CPPFLAGS) $(METAL_CPPFLAGS) -MMD -MP -c -o $@ $<
+
+$(metal_hot:%=$(BUILD)/metal/$(ARCH)/%.o): private METAL_CFLAGS += -O2
+
+# The compiler may want these functions even when all is optimized as a whole.
+$(BUILD)/metal/$(ARCH)/src/lib/freestanding/string.c.o: private METAL_CFLAGS += $(NO_IDIOMS) -fno-lto
+
+# ---- Our own guests: a program NAME is NAME.c and NAME_*, if any, in guests/$(ARCH)/, linked with start.S and lib.c ---
+
+guest_dir     := $(BUILD)/metal/$(ARCH)/guests/$(ARCH)
+guest_obj     := $(patsubst %,$(BUILD)/metal/$(ARCH)/%.o,$(wildcard guests/$(ARCH)/*.c guests/$(ARCH)/*.S))
+guest_lib     := $(guest_dir)/start.S.o $(guest_dir)/lib.c.o \
+                 $(patsubst %,$(BUILD)/metal/$(ARCH)/%.o,$(wildcard src/lib/freestanding/*.c))
+guest_names   := \
+    $(foreach n,$(basename $(notdir $(wildcard guests/$(ARCH)/*.c))),$(if $(findstring _,$n)$(filter lib,$n),,$n))
+guest_elf     := $(guest_names:%=$(BUILD)/guests/$(ARCH)/%.elf)
+guest_bin     := $(guest_elf:.elf=.bin)
+guest_ld      := guests/$(ARCH)/guest.ld
+
+$(guest_bin): %.bin: %.elf
+	$(Q)$(METAL_OBJCOPY) -O binary $< $@
+
+$(foreach n,$(guest_names),\
+    $(eval $(BUILD)/guests/$(ARCH)/$n.elf: $(filter $(guest_dir)/$n.% $(guest_dir)/$n_%,$(guest_obj))))
+$(guest_elf): $(guest_lib) $(LIBFDT_METAL) $(guest_ld) scripts/flags.mk
+	@mkdir -p $(@D); echo "  link     $@"
+	$(Q)$(METAL_CC) $(GUEST_LDFLAGS) -T $(guest_ld) -o $@ $(filter %.o %.a,$^)
+
+# What a guest does is what is written.
+$(guest_obj): private METAL_CFLAGS += -O2 -fno-lto
+
+# ---- The same library for this machine, every architecture at once: for tools and unit tests -----------------------
+
+# cpu_* holds what only the hardware itself can run.
+native_src := $(filter-out $(wildcard src/arch/*/cpu_*.c), \
+                $(wildcard src/core/*.c src/mem/*.c src/device/*.c src/irqchip/*.c src/lib/*.c src/arch/*/*.c))
+native_obj := $(patsubst %,$(BUILD)/native/%.o,$(native_src))
+
+$(BUILD)/native/libaxvm.a: $(native_obj)
+	$(Q)rm -f $@; ar rcs $@ $^
+
+$(BUILD)/native/%.c.o: %.c scripts/flags.mk | setup
+	@mkdir -p $(@D); echo "  cc       $<"
+	$(Q)$(CC) $(NATIVE_CFLAGS) $(WARNINGS) $(CPPFLAGS) -MMD -MP -c -o $@ $<
+
+# ---- The command line ----------------------------------------------------------------------------------------------
+
+tool_src := $(wildcard tools/axvm/*.c tools/axvm/*.cpp)
+tool_obj := $(patsubst %,$(BUILD)/native/%.o,$(tool_src))
+
+.PHONY: tools
+tools: $(BUILD)/axvm ## Build the command line, build/axvm
+
+$(BUILD)/axvm: $(tool_obj) $(BUILD)/native/libaxvm.a
+	@echo "  link     $@"
+	$(Q)$(CXX) -o $@ $^ -lfdt -lz
+
+$(BUILD)/native/%.cpp.o: %.cpp scripts/flags.mk | setup
+	@mkdir -p $(@D); echo "  c++      $<"
+	$(Q)$(CXX) $(NATIVE_CXXFLAGS) $(CPPFLAGS) -MMD -MP -c -o $@ $<
+
+# ---- Tests ---------------------------------------------------------------------------------------------------------
+
+# The portable parts of the metal host are tested too.
+metal_port := $(wildcard $(foreach f,ranges frames claims machine timerqueue console scheduler,host/metal/$f.c))
+test_obj   := $(patsubst %,$(BUILD)/test/%.o,$(native_src) $(metal_port) $(wildcard tests/unit/support/*.c))
+unit_obj   := $(patsubst %,$(BUILD)/test/%.o,$(wildcard tests/unit/test_*.c))
+unit_bin   := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))
+
+# Debian's pytest is Debian's Python's, whatever other python3 is found first.
+PYTHON ?= $(firstword $(wildcard /usr/bin/python3) python3)
+
+.PHONY: unit system hostile compilers everything
+unit: $(unit_bin) ## Run the unit tests, on this machine, under ASan and UBSan
+	$(Q)V=$(V) scripts/run-unit $^
+
+system: metal tools guests ## Run the system tests: the hypervisor and its guests in QEMU
+	$(Q)AXVM=$(CURDIR)/$(BUILD)/axvm PYTHONDONTWRITEBYTECODE=1 $(PYTHON) -m pytest -q -p no:cacheprovider tests/system
+
+.PHONY: bench profile
+bench: metal tools $(guest_bin) ## Count instructions an operation, and compare with the bars of docs/specification.md
+	$(Q)PYTHONDONTWRITEBYTECODE=1 $(PYTHON) tests/bench/bench.py $(BUILD)
+
+profile: metal tools $(guest_bin) ## Say in which functions these instructions are
+	$(Q)PYTHONDONTWRITEBYTECODE=1 $(PYTHON) tests/bench/profile.py $(BUILD)
+
+OPS ?= 10000000
+hostile: metal tools $(guest_bin) ## Let a hostile guest do OPS (10,000,000) operations, from the seed AXVM_SEED (1)
+	$(Q)AXVM=$(CURDIR)/$(BUILD)/axvm AXVM_OPS=$(OPS) TIMEOUT=86400 PYTHONDONTWRITEBYTECODE=1 \
+		$(PYTHON) -m pytest -q -s -p no:cacheprovider tests/system/test_hostile.py
+
+everything: all $(unit_bin) $(guest_bin) ## Build all that there is, tests included
+
+compilers: ## Build everything with gcc and with clang
+	$(Q)+$(MAKE) --no-print-directory TOOLCHAIN=gcc everything
+	$(Q)+$(MAKE) --no-print-directory TOOLCHAIN=clang everything
+
+$(BUILD)/test/libaxvm.a: $(test_obj)
+	$(Q)rm -f $@; ar rcs $@ $^
+
+$(BUILD)/test/%.c.o: %.c scripts/flags.mk | setup
+	@mkdir -p $(@D); echo "  cc test  $<"
+	$(Q)$(CC) $(NATIVE_CFLAGS) $(SANITIZE) $(WARNINGS) $(CPPFLAGS) -Itests/unit -Ihost/metal -MMD -MP -c -o $@ $<
+
+$(BUILD)/test/tests/unit/test_string.c.o: private NATIVE_CFLAGS += $(NO_IDIOMS)
+
+$(unit_bin): $(BUILD)/unit/%: $(BUILD)/test/tests/unit/%.c.o $(BUILD)/test/libaxvm.a
+	@mkdir -p $(@D); echo "  link     $@"
+	$(Q)$(CC) $(SANITIZE) -o $@ $^ -lfdt -lcmocka
+
+include scripts/targets.mk
+include scripts/fuzz.mk
+-include $(patsubst %.o,%.d,$(metal_obj) $(guest_lib) $(guest_obj) $(native_obj) $(tool_obj) $(test_obj) $(unit_obj))

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Waiting with marks in all registers. */
+    .arch_extension fp
+    .arch_extension simd
+
+#define EACH_Q 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, \
+    28, 29, 30, 31
+#define EACH_X 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30
+
+    .text
+/*
+ * uint64_t marker_spin(uint64_t mark, uint64_t until, uint64_t *gap): read CNTVCT until then, with x5..x30 and Q0..Q31 all
+ * `mark`. *gap: raised to the most ticks from one reading to the next. Zero: all registers kept the mark.
+ */
+    .global marker_spin
+marker_spin:
+    stp     x19, x20, [sp, #-112]!
+    stp     x21, x22, [sp, #16]
+    stp     x23, x24, [sp, #32]
+    stp     x25, x26, [sp, #48]
+    stp     x27, x28, [sp, #64]
+    stp     x29, x30, [sp, #80]
+    str     x2, [sp, #96]
+    ldr     x2, [x2]
+    .irp    n, EACH_Q
+    dup     v\n\().2d, x0
+    .endr
+    .irp    n, EACH_X
+    mov     x\n, x0
+    .endr
+    mrs     x3, cntvct_el0
+1:  isb
+    mrs     x4, cntvct_el0
+    sub     x3, x4, x3
+    cmp     x3, x2
+    csel    x2, x3, x2, hi
+    mov     x3, x4
+    cmp     x4, x1
+    b.lo    1b
+    mov     x3, #0
+    .irp    n, EACH_X
+    eor     x4, x\n, x0
+    orr     x3, x3, x4
+    .endr
+    .irp    n, EACH_Q
+    mov     x4, v\n\().d[0]
+    mov     x5, v\n\().d[1]
+    eor     x4, x4, x0
+    eor     x5, x5, x0
+    orr     x3, x3, x4
+    orr     x3, x3, x5
+    .endr
+    ldr     x4, [sp, #96]
+    str     x2, [x4]
+    mov     x0, x3
+    ldp     x29, x30, [sp, #80]
+    ldp     x27, x28, [sp, #64]
+    ldp     x25, x26, [sp, #48]
+    ldp     x23, x24, [sp, #32]
+    ldp     x21, x22, [sp, #16]
+    ldp     x19, x20, [sp], #112
+    ret

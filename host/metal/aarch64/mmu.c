@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "aarch64/mmu.h"
+
+#include "aarch64/cpu_el2.h"
+#include "aarch64/layout.h"
+#include "arch/aarch64/stage2.h"
+#include "lib/log.h"
+#include <libfdt.h>
+
+#define TCR_EL2_RES1 (UINT64_C(1) << 31 | UINT64_C(1) << 23)
+#define TCR_EL2_PS(range) ((uint64_t)(range) << 16)
+#define TCR_EL2_WALKS (UINT64_C(3) << 12 | UINT64_C(1) << 10 | UINT64_C(1) << 8) /* inner shareable, write-back */
+#define TCR_EL2_T0SZ(bits) (UINT64_C(64) - (bits))
+
+#define SCTLR_EL2_RES1 UINT64_C(0x30c50830)
+#define SCTLR_EL2_M (UINT64_C(1) << 0)
+#define SCTLR_EL2_C (UINT64_C(1) << 2)
+#define SCTLR_EL2_SA (UINT64_C(1) << 3)
+#define SCTLR_EL2_I (UINT64_C(1) << 12)
+#define SCTLR_EL2_WXN (UINT64_C(1) << 19)
+#define SCTLR_EL2_ON (SCTLR_EL2_RES1 | SCTLR_EL2_M | SCTLR_EL2_C | SCTLR_EL2_SA | SCTLR_EL2_I)
+
+struct mmu_regs mmu_boot;
+
+static uint64_t mmu_tcr(unsigned input_bits)
+{
+    uint64_t range = sysreg_read(ID_AA64MMFR0_EL1) & 0xfU;
+
+    return TCR_EL2_RES1 | TCR_EL2_PS(range > 5 ? 5 : range) | TCR_EL2_WALKS | TCR_EL2_T0SZ(input_bits);
+}
+
+/* ---- The first table, made with the MMU off ------------------------------------------------------------------ */
+
+#define EARLY_BITS 48U
+#define EARLY_TABLES 7U /* the root, and two levels for each of: the image, the device tree's begin, its end */
+#define EARLY_TABLE UINT64_C(3)
+#define EARLY_BLOCK UINT64_C(0x745) /* valid, AF, inner shareable, AttrIndx 1, AP[1] (RES1) */
+
+static uint64_t early_tables[EARLY_TABLES][512] __attribute__((section(".bss.once"), aligned(4096)));
+
+static bool early_map(unsigned *used, uint64_t addr)
+{
+    uint64_t *table = early_tables[0];
+
+    for (unsigned shift = 39; shift > 21; shift -= 9) {
+        uint64_t *entry = &table[addr >> shift & 511U];
+
+        if (*entry == 0) {
+            if (*used == EARLY_TABLES) {
+                return false;
+            }
+            *entry = address_of(early_tables[(*used)++]) | EARLY_TABLE;
+        }
+        table = (uint64_t *)(uintptr_t)(*entry & ~EARLY_TABLE);
+    }
+    table[addr >> 21 & 511U] = (addr & ~(MIB(2) - 1)) | EARLY_BLOCK;
+    return true;
+}
+
+bool mmu_early(const void *fdt)
+{
+    uint64_t at = address_of(fdt), size;
+    unsigned used = 1;
+
+    if (at == 0 || at % 8 != 0 || at >> EARLY_BITS || fdt_magic(fdt) != FDT_MAGIC) {
+        return false;
+    }
+    size = fdt_totalsize(fdt);
+    if (size > MACHINE_FDT_MAX || size == 0 || !early_map(&used, address_of(image_start)) || !early_map(&used, at) ||
+        !early_map(&used, at + size - 1)) {
+        return false;
+    }
+    mmu_boot = (struct mmu_regs){
+        .ttbr = address_of(early_tables),
+        .tcr = mmu_tcr(EARLY_BITS),
+        .mair = EL2_MAIR,
+        .sctlr = SCTLR_EL2_ON,
+    };
+    return true;
+}
+
+struct range mmu_early_window(void)
+{
+    uint64_t base = address_of(image_start) & ~(MIB(2) - 1);
+
+    return (struct range){base, base + MIB(2)};
+}
+
+/* ---- The final one --------------------------------------------------------------------------------------------- */
+
+static struct pagetable table;
+
+static int map(uint64_t base, uint64_t end, uint32_t flags)
+{
+    base &= ~(AXVM_PAGE_SIZE - 1);
+    end = (end + AXVM_PAGE_SIZE - 1) & ~(AXVM_PAGE_SIZE - 1);
+    return base < end ? pagetable_map(&table, gpa(base), hpa(base), end - base, flags, PT_MAX_LEAF_LEVEL) : AXVM_OK;
+}
+
+static int map_image(void)
+{
+    uint64_t text = address_of(image_start), rodata = address_of(image_rodata), data = address_of(image_data);
+    uint64_t guard = address_of(boot_stack), end = address_of(image_end);
+    int error = map(text, rodata, AXVM_MEM_READ | AXVM_MEM_EXEC);
+
+    error = error ? error : map(rodata, data, AXVM_MEM_READ);
+    error = error ? error : map(data, guard, AXVM_MEM_RW);
+    return error ? error : map(guard + STACK_GUARD, end, AXVM_MEM_RW);
+}
+
+static int map_devices(const struct machine *machine)
+{
+    const uint32_t flags = AXVM_MEM_RW | AXVM_MEM_DEVICE;
+    int error = map(machine->gic.dist.base, machine->gic.dist.end, flags);
+
+    for (unsigned i = 0; i < machine->gic.redist_count && !error; i++) {
+        error = map(machine->gic.redist[i].base, machine->gic.redist[i].end, flags);
+    }
+    return error ? error : map(machine->uart.regs.base, machine->uart.regs.end, flags);
+}
+
+static unsigned bits_for(uint64_t end)
+{
+    return end <= GIB(4) ? 32 : 64 - (unsigned)__builtin_clzll(end - 1);
+}
+
+/* The fewest address bits that reach everything there is to map. */
+static unsigned input_bits(const struct machine *machine, const struct ranges *ram)
+{
+    uint64_t end = machine->gic.dist.end | machine->uart.regs.end | address_of(image_end);
+
+    for (unsigned i = 0; i < machine->gic.redist_count; i++) {
+        end |= machine->gic.redist[i].end;
+    }
+    for (unsigned i = 0; i < ram->count; i++) {
+        end |= ram->range[i].end;
+    }
+    return bits_for(end); /* the or of addresses has the bits of the highest, or reaches a little farther */
+}
+
+int mmu_start(const struct machine *machine, const struct ranges *ram, const uint64_t *guards, unsigned guard_count)
+{
+    static struct ranges rest __attribute__((section(".bss.once"))); /* RAM without the image */
+    unsigned bits = input_bits(machine, ram);
+    int error = pagetable_init(&table, &pt_aarch64_el2, bits, NULL);
+
+    rest = *ram;
+    ranges_remove(&rest, address_of(image_start), address_of(image_end));
+    error = error ? error : map_image();
+    for (unsigned i = 0; i < rest.count && !error; i++) {
+        error = map(rest.range[i].base, rest.range[i].end, AXVM_MEM_RW);
+    }
+    error = error ? error : map_devices(machine);
+    for (unsigned i = 0; i < guard_count && !error; i++) {
+        error = pagetable_unmap(&table, gpa(guards[i]), STACK_GUARD, NULL, NULL);
+    }
+    if (error) {
+        return fail(error, "the hypervisor's own memory can't be mapped");
+    }
+    mmu_boot = (struct mmu_regs){
+        .ttbr = table.root.v,
+        .tcr = mmu_tcr(bits),
+        .mair = EL2_MAIR,
+        .sctlr = SCTLR_EL2_ON | SCTLR_EL2_WXN,
+    };
+    cpu_clean(&mmu_boot, sizeof(mmu_boot));
+    mmu_switch(&mmu_boot);
+    return AXVM_OK;
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The hypervisor's own address space: EL2 stage 1 without VHE, VA = PA (Arm ARM D8.2). */
+#ifndef METAL_AARCH64_MMU_H
+#define METAL_AARCH64_MMU_H
+
+#include "machine.h"
+
+/* What mmu_load (entry.S) puts into the registers; it knows the order. */
+struct mmu_regs {
+    uint64_t ttbr, tcr, mair, sctlr;
+};
+
+/* What the boot pCPU, and later each other, starts with. */
+extern struct mmu_regs mmu_boot;
+
+void mmu_switch(const struct mmu_regs *regs);
+
+/*
+ * With the MMU off: a table that maps no more than the image and the device tree, by 2 MiB blocks, all rights, into
+ * mmu_boot. False: there is no device tree, or it is too long.
+ */
+bool mmu_early(const void *fdt);
+
+/* The RAM around the image that mmu_early() has mapped. */
+struct range mmu_early_window(void);
+
+/*
+ * Make the final table and use it: the image by parts, none writable and executable; `ram` read-write; the machine's
+ * devices. `guards` are pages left out, as many as there are. The hal works already. AXVM_ENOMEM, AXVM_EINVAL.
+ */
+int mmu_start(const struct machine *machine, const struct ranges *ram, const uint64_t *guards, unsigned guard_count);
+
+#endif

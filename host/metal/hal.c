@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the library asks of its host (axvm/hal.h), answered with this machine. */
+#include "aarch64/cpu_el2.h"
+#include "aarch64/gicv3.h"
+#include "aarch64/psci.h"
+#include "aarch64/timer.h"
+#include "console.h"
+#include "frames.h"
+#include "host.h"
+#include "memory.h"
+#include "percpu.h"
+#include "timerqueue.h"
+#include "uart_pl011.h"
+
+#define CONSOLE_PATIENCE 50U /* looked at again after 1/50 s: lines that wait, characters that found no room */
+
+static struct axvm_hal hal_metal;
+static struct timerqueue timers[AXVM_MAX_PCPUS];
+static struct console console;
+static struct {
+    uint32_t hyp_timer, maintenance, uart;
+} irqs;
+
+/* ---- Memory: memory.c has it ---------------------------------------------------------------------------------- */
+
+static int hal_frames_alloc(unsigned order, hpa_t *frames)
+{
+    return frames_alloc(&memory, order, frames);
+}
+
+static void hal_frames_free(hpa_t frames, unsigned order)
+{
+    frames_free(&memory, frames, order);
+}
+
+static int hal_region_claim(hpa_t base, uint64_t size)
+{
+    return claims_take(&claims, base.v, size);
+}
+
+static void hal_region_release(hpa_t base, uint64_t size)
+{
+    claims_release(&claims, base.v, size);
+}
+
+static bool is_in(const struct range *range, uint64_t addr)
+{
+    return addr - range->base < range->end - range->base;
+}
+
+static __attribute__((noinline)) void *mapped_find(uint64_t addr)
+{
+    for (unsigned i = 1; i < memory_mapped.count; i++) {
+        if (is_in(&memory_mapped.range[i], addr)) {
+            return (void *)(uintptr_t)addr;
+        }
+    }
+    return NULL;
+}
+
+/* RAM that is mapped; the first range is all of it, as a rule. A range that isn't there is empty. */
+static void *hal_hpa_to_hva(hpa_t addr)
+{
+    return is_in(&memory_mapped.range[0], addr.v) ? (void *)(uintptr_t)addr.v : mapped_find(addr.v);
+}
+
+static hpa_t hal_hva_to_hpa(const void *addr)
+{
+    return hpa(address_of(addr));
+}
+
+/* ---- Time ------------------------------------------------------------------------------------------------------ */
+
+static void hal_timer_arm(struct axvm_timer *timer)
+{
+    if (timerqueue_arm(timers, this_cpu()->id, timer)) {
+        timer_set(timer->deadline);
+    }
+}
+
+static void hal_timer_cancel(struct axvm_timer *timer)
+{
+    unsigned self = this_cpu()->id;
+
+    if (timerqueue_cancel(timers, self, timer)) {
+        timer_set(timerqueue_deadline(&timers[self]));
+    }
+}
+
+/* ---- pCPUs ----------------------------------------------------------------------------------------------------- */
+
+static unsigned hal_pcpu_id(void)
+{
+    return this_cpu()->id;
+}
+
+void host_kick(unsigned pcpu)
+{
+    gicv3_kick(percpus[pcpu]);
+}
+
+void host_all_ended(void)
+{
+    hal_metal.log(AXVM_LOG_INFO, "no VM is left: the machine powers off");
+    host_flush();
+    psci_system_off();
+}
+
+/* ---- The console ----------------------------------------------------------------------------------------------- */
+
+/*
+ * Each use of the console is between these two, so that a fault in between can tell. `waiting`: there is something to
+ * look at again in a while.
+ */
+static void console_begin(void)
+{
+    this_cpu()->in_console = true;
+}
+
+static void console_done(bool waiting)
+{
+    struct axvm_timer *timer = &this_cpu()->console_timer;
+
+    this_cpu()->in_console = false;
+    if (waiting && !timer->armed) {
+        timer->deadline = timer_now() + hal_metal.tick_hz / CONSOLE_PATIENCE;
+        hal_timer_arm(timer);
+    }
+}
+
+static struct sched_vm *vm_of(struct console_port *port)
+{
+    return (struct sched_vm *)(void *)((char *)port - offsetof(struct sched_vm, port));
+}
+
+/*
+ * On the pCPU that takes input: give what was typed to the VM that has the focus. False: it didn't take all of it.
+ * Without the console's lock, since the VM's device may want to write.
+ */
+static bool console_offer(void)
+{
+    struct console_port *port;
+    char bytes[32];
+    size_t count;
+
+    while ((count = console_peek(&console, &port, bytes, sizeof(bytes))) > 0 && port && vm_of(port)->vm) {
+        int taken = axvm_console_input(vm_of(port)->vm, bytes, count);
+
+        console_consume(&console, taken < 0 ? count : (size_t)taken);
+        if (taken >= 0 && (size_t)taken < count) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void console_look(struct axvm_timer *timer)
+{
+    (void)timer;
+    host_flush();
+    if (this_cpu()->takes_input) {
+        console_done(!console_offer());
+    }
+}
+
+static void console_input(void)
+{
+    int c;
+
+    console_begin();
+    while ((c = uart_read()) >= 0) {
+        console_typed(&console, (char)c);
+    }
+    console_done(false);
+    console_done(!console_offer());
+}
+
+static void hal_console_write(uint32_t vm_id, const char *bytes, size_t size)
+{
+    struct sched_vm *vm = sched_find(vm_id);
+
+    if (vm) {
+        console_begin();
+        console_done(console_write(&console, &vm->port, bytes, size));
+    }
+}
+
+/* Of a fault inside the console, which holds its lock */
+static void log_past_console(const char *line)
+{
+    uart_write("\r\n", 2);
+    while (*line) {
+        uart_write(line++, 1);
+    }
+}
+
+static void hal_log(enum axvm_log_level level, const char *line)
+{
+    static const char *const labels[] = {"error: ", "warning: ", ""};
+
+    if (level > AXVM_LOG_INFO) {
+        return;
+    }
+    if (this_cpu()->in_console) {
+        log_past_console(line);
+        return;
+    }
+    console_begin();
+    console_done(console_log(&console, labels[level], line));
+}
+
+void host_console_start(const struct machine *machine)
+{
+    uart_init(machine->uart.regs.base);
+    console_attach(&console, uart_write);
+}
+
+void host_console_take_input(const struct machine *machine)
+{
+    if (machine->uart.irq != 0) {
+        this_cpu()->takes_input = true;
+        irqs.uart = machine->uart.irq;
+        uart_enable_input();
+        gicv3_enable_spi(machine->uart.irq);
+    }
+}
+
+void host_console_add(struct sched_vm *vm)
+{
+    vm->port.name = vm->name;
+    console_add(&console, &vm->port);
+}
+
+void host_console_end(struct sched_vm *vm)
+{
+    console_begin();
+    console_end_line(&console, &vm->port);
+    console_done(false);
+}
+
+void host_console_gone(struct sched_vm *vm)
+{
+    console_begin();
+    console_gone(&console, &vm->port);
+    console_done(false);
+}
+
+void host_flush(void)
+{
+    if (!this_cpu()->in_console) {
+        console_begin();
+        console_flush(&console);
+        console_done(false);
+    }
+}
+
+/* ---- Interrupts ------------------------------------------------------------------------------------------------ */
+
+/* Out of the way of the guest's own interrupt, which is the frequent one. */
+static __attribute__((noinline)) enum axvm_irq_result irq_handle_own(uint32_t irq)
+{
+    if (irq >= GICV3_SPURIOUS) {
+        return AXVM_IRQ_NONE;
+    }
+    if (irq == irqs.hyp_timer) {
+        timer_set(timerqueue_run(&timers[this_cpu()->id], timer_now()));
+    } else if (irq == irqs.uart) {
+        console_input();
+    }
+    gicv3_drop(irq);
+    gicv3_deactivate(irq);
+    if (irq == irqs.maintenance) {
+        return AXVM_IRQ_MAINTENANCE;
+    }
+    return atomic_load_explicit(&this_cpu()->queue.preempt, memory_order_relaxed) ? AXVM_IRQ_RESCHED : AXVM_IRQ_HANDLED;
+}
+
+static enum axvm_irq_result hal_irq_handle(uint32_t *irq)
+{
+    uint32_t which = gicv3_acknowledge();
+
+    if (which != MACHINE_VIRTUAL_TIMER_IRQ) {
+        return irq_handle_own(which);
+    }
+    gicv3_drop(which);
+    *irq = which;
+    return AXVM_IRQ_GUEST;
+}
+
+void host_poll(void)
+{
+    uint32_t irq;
+    enum axvm_irq_result result;
+
+    while ((result = hal_irq_handle(&irq)) != AXVM_IRQ_NONE) {
+        if (result == AXVM_IRQ_GUEST) {
+            gicv3_deactivate(irq); /* its guest isn't there */
+        }
+    }
+}
+
+/* ---- All together ---------------------------------------------------------------------------------------------- */
+
+static struct axvm_hal hal_metal = {
+    .frames_alloc = hal_frames_alloc,
+    .frames_free = hal_frames_free,
+    .region_claim = hal_region_claim,
+    .region_release = hal_region_release,
+    .hpa_to_hva = hal_hpa_to_hva,
+    .hva_to_hpa = hal_hva_to_hpa,
+    .ticks = timer_now,
+    .timer_arm = hal_timer_arm,
+    .timer_cancel = hal_timer_cancel,
+    .pcpu_id = hal_pcpu_id,
+    .vcpu_kick = sched_kick,
+    .irq_handle = hal_irq_handle,
+    .irq_set_active = gicv3_set_active,
+    .console_write = hal_console_write,
+    .log = hal_log,
+};
+
+int host_cpu_init(const struct machine *machine)
+{
+    struct percpu *self = this_cpu();
+
+    self->console_timer.fire = console_look;
+    timer_set(UINT64_MAX);
+    return gicv3_cpu_init(machine, self,
+                          1U << MACHINE_VIRTUAL_TIMER_IRQ | 1U << irqs.hyp_timer | 1U << irqs.maintenance);
+}
+
+int host_init(const struct machine *machine)
+{
+    irqs.hyp_timer = machine->timer.hyp_irq;
+    irqs.maintenance = machine->gic.maintenance_irq;
+    hal_metal.tick_hz = machine->timer.hz ? machine->timer.hz : timer_frequency();
+    hal_metal.pcpu_count = machine->cpu_count;
+    return axvm_library_init(&hal_metal, &axvm_arch_aarch64);
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The metal host's own services, between its parts. */
+#ifndef METAL_HOST_H
+#define METAL_HOST_H
+
+#include "machine.h"
+#include "scheduler.h"
+
+/* Fill in the callbacks for the library and start it with them. Lines of the log wait until there is a console. */
+int host_init(const struct machine *machine);
+
+/* The calling pCPU's timer and interrupts. AXVM_ENOENT: its interrupt controller isn't there. */
+int host_cpu_init(const struct machine *machine);
+
+/* From now on the console is at the UART; and the calling pCPU takes its input, when its interrupts are set up. */
+void host_console_start(const struct machine *machine);
+void host_console_take_input(const struct machine *machine);
+
+void host_console_add(struct sched_vm *vm);
+void host_console_end(struct sched_vm *vm);  /* it has stopped */
+void host_console_gone(struct sched_vm *vm); /* for good */
+
+/* Show at once what waits to be shown. */
+void host_flush(void);
+
+/* Handle the calling pCPU's pending interrupts, if any, with no guest running. */
+void host_poll(void);
+
+#endif

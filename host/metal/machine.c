@@ -1,0 +1,708 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "machine.h"
+
+#include <libfdt.h>
+#include <stdio.h>
+#include <string.h>
+
+#define MAX_DEPTH 16
+#define MAX_UARTS 8U
+
+#define MPIDR_AFFINITY UINT64_C(0xff00ffffff)
+
+/* The properties that are of interest, of whatever node. */
+#define PROPERTIES(X)                                                                                                  \
+    X(address_cells, "#address-cells")                                                                                 \
+    X(size_cells, "#size-cells")                                                                                       \
+    X(interrupt_cells, "#interrupt-cells")                                                                             \
+    X(compatible, "compatible")                                                                                        \
+    X(device_type, "device_type")                                                                                      \
+    X(status, "status")                                                                                                \
+    X(reg, "reg")                                                                                                      \
+    X(ranges, "ranges")                                                                                                \
+    X(interrupts, "interrupts")                                                                                        \
+    X(no_map, "no-map")                                                                                                \
+    X(redistributor_stride, "redistributor-stride")                                                                    \
+    X(clock_frequency, "clock-frequency")                                                                              \
+    X(method, "method")                                                                                                \
+    X(model, "model")                                                                                                  \
+    X(stdout_path, "stdout-path")                                                                                      \
+    X(initrd_start, "linux,initrd-start")                                                                              \
+    X(initrd_end, "linux,initrd-end")
+
+struct property {
+    const void *data; /* NULL: the node doesn't have it */
+    int length;
+};
+
+struct node {
+#define PROPERTY_FIELD(field, name) struct property field;
+    PROPERTIES(PROPERTY_FIELD)
+#undef PROPERTY_FIELD
+};
+
+/* What must be known of a node while its children are looked at. */
+struct parent {
+    const char *name;
+    uint32_t address_cells, size_cells; /* how its children's addresses are written */
+    struct property ranges;
+};
+
+/* A UART that may turn out to be the console. */
+struct uart {
+    struct range regs;
+    struct property interrupts;
+    int depth;
+    const char *path[MAX_DEPTH]; /* nodes' names, from depth 1 on */
+};
+
+/* One pass over the tree. A node is looked at when its properties are complete: they come before its children. */
+struct scan {
+    struct machine *machine;
+    const void *fdt;
+    const char *at, *end; /* what of the structure block hasn't been read */
+    const char *strings;
+    uint32_t strings_size;
+    int depth;        /* of `node`; the root's is 0 */
+    bool looked_at;   /* `node` was */
+    const char *name; /* of `node` */
+    struct node node;
+    struct parent path[MAX_DEPTH];
+    uint32_t irq_cells; /* of the GIC; 0: no GIC yet */
+    bool gicv2;
+    struct property stdout_path, timer_interrupts;
+    unsigned uart_count;
+    struct uart uarts[MAX_UARTS];
+    struct ranges reserved, no_map, memreserve;
+};
+
+static int problem(struct machine *machine, int error, const char *text)
+{
+    if (!machine->problem) {
+        machine->problem = text;
+    }
+    return error;
+}
+
+/* ---- Properties ------------------------------------------------------------------------------------------------ */
+
+/* `count` cells, at most two, as a number. */
+static uint64_t cells_read(const fdt32_t *cell, uint32_t count)
+{
+    uint64_t value = 0;
+
+    for (uint32_t i = 0; i < count; i++) {
+        value = value << 32 | fdt32_ld(&cell[i]);
+    }
+    return value;
+}
+
+/* A number of one cell, or `otherwise`. */
+static uint32_t cell_or(struct property property, uint32_t otherwise)
+{
+    return property.data && property.length == 4 ? fdt32_ld(property.data) : otherwise;
+}
+
+/* A number of one or two cells, or 0. */
+static uint64_t number_or_0(struct property property)
+{
+    bool sound = property.data && (property.length == 4 || property.length == 8);
+
+    return sound ? cells_read(property.data, (uint32_t)property.length / 4) : 0;
+}
+
+static bool lists(struct property property, const char *text)
+{
+    return property.data && fdt_stringlist_contains(property.data, property.length, text);
+}
+
+static bool is_available(const struct node *node)
+{
+    return !node->status.data || lists(node->status, "okay") || lists(node->status, "ok");
+}
+
+/* Address and size cells as this code can read them. */
+static bool are_cells(uint32_t a, uint32_t b)
+{
+    return a >= 1 && a <= 2 && b >= 1 && b <= 2;
+}
+
+/* ---- Addresses ------------------------------------------------------------------------------------------------- */
+
+/* The index'th (address, size) of the node's `reg`, in the address space of its parent. */
+static bool reg_read(const struct scan *scan, uint32_t index, struct range *range)
+{
+    const struct parent *parent = &scan->path[scan->depth - 1];
+    const fdt32_t *reg = scan->node.reg.data;
+    uint32_t entry = parent->address_cells + parent->size_cells;
+    uint64_t size;
+
+    if (!reg || !are_cells(parent->address_cells, parent->size_cells) ||
+        index >= (uint32_t)scan->node.reg.length / (entry * 4)) {
+        return false;
+    }
+    range->base = cells_read(reg + index * entry, parent->address_cells);
+    size = cells_read(reg + index * entry + parent->address_cells, parent->size_cells);
+    range->end = range->base + size;
+    return range->end > range->base;
+}
+
+/* Translate a range from the children's address space of a bus to that of the bus's own parent. */
+static bool bus_translate(const struct parent *bus, const struct parent *parent, struct range *range)
+{
+    const fdt32_t *row = bus->ranges.data;
+    uint32_t child = bus->address_cells, cpu = parent->address_cells, size = bus->size_cells;
+    int entry = (int)(child + cpu + size);
+
+    if (!row || bus->ranges.length == 0) {
+        return row != NULL; /* an empty `ranges`: nothing to translate; none at all: no way through */
+    }
+    if (!are_cells(child, size) || !are_cells(cpu, 1)) {
+        return false;
+    }
+    for (int left = bus->ranges.length; left >= entry * 4; left -= entry * 4, row += entry) {
+        uint64_t from = cells_read(row, child), to = cells_read(row + child, cpu);
+        uint64_t extent = cells_read(row + child + cpu, size);
+
+        if (range->base >= from && range->end - from <= extent && to + (range->end - from) > to) {
+            *range = (struct range){to + (range->base - from), to + (range->end - from)};
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The index'th range of the node's registers, in the CPU's address space. */
+static bool device_range(const struct scan *scan, uint32_t index, struct range *range)
+{
+    struct range at;
+
+    if (!reg_read(scan, index, &at)) {
+        return false;
+    }
+    for (int depth = scan->depth - 1; depth > 0; depth--) {
+        if (!bus_translate(&scan->path[depth], &scan->path[depth - 1], &at)) {
+            return false;
+        }
+    }
+    *range = at;
+    return true;
+}
+
+/* The index'th of some interrupts, as INTID (arm,gic-v3: type 0 SPI, 1 PPI; number), or 0. */
+static uint32_t irq_read(const struct scan *scan, struct property interrupts, uint32_t index)
+{
+    const fdt32_t *irq = interrupts.data;
+    uint32_t type, number;
+
+    if (!irq || scan->irq_cells == 0 || index >= (uint32_t)interrupts.length / (scan->irq_cells * 4)) {
+        return 0;
+    }
+    type = fdt32_ld(&irq[index * scan->irq_cells]);
+    number = fdt32_ld(&irq[index * scan->irq_cells + 1]);
+    if (type == 0 && number < 988) {
+        return 32 + number;
+    }
+    return type == 1 && number < 16 ? 16 + number : 0;
+}
+
+/* ---- Nodes by what they are compatible with ------------------------------------------------------------------ */
+
+static void found_gicv3(struct scan *scan)
+{
+    struct machine *machine = scan->machine;
+    uint32_t cells = cell_or(scan->node.interrupt_cells, 3);
+
+    if (scan->irq_cells != 0 || !device_range(scan, 0, &machine->gic.dist)) {
+        return;
+    }
+    while (machine->gic.redist_count < MACHINE_MAX_REDISTS &&
+           device_range(scan, 1 + machine->gic.redist_count, &machine->gic.redist[machine->gic.redist_count])) {
+        machine->gic.redist_count++;
+    }
+    machine->gic.redist_stride = number_or_0(scan->node.redistributor_stride);
+    scan->irq_cells = cells == 4 ? 4 : 3;
+    machine->gic.maintenance_irq = irq_read(scan, scan->node.interrupts, 0);
+}
+
+static void found_gicv2(struct scan *scan)
+{
+    scan->gicv2 = true;
+}
+
+static void found_timer(struct scan *scan)
+{
+    scan->timer_interrupts = scan->node.interrupts;
+    scan->machine->timer.hz = cell_or(scan->node.clock_frequency, 0);
+}
+
+static void found_psci(struct scan *scan)
+{
+    scan->machine->psci_smc = lists(scan->node.method, "smc");
+}
+
+static void found_pl011(struct scan *scan)
+{
+    struct uart *uart = &scan->uarts[scan->uart_count];
+
+    if (scan->uart_count == MAX_UARTS || !device_range(scan, 0, &uart->regs)) {
+        return;
+    }
+    uart->interrupts = scan->node.interrupts;
+    uart->depth = scan->depth;
+    for (int depth = 1; depth < scan->depth; depth++) {
+        uart->path[depth] = scan->path[depth].name;
+    }
+    uart->path[scan->depth] = scan->name;
+    scan->uart_count++;
+}
+
+#define VENDOR "arm,"
+
+static const struct {
+    const char *compatible; /* behind VENDOR */
+    void (*found)(struct scan *scan);
+} devices[] = {
+    {"gic-v3", found_gicv3},
+    {"gic-400", found_gicv2},
+    {"cortex-a15-gic", found_gicv2},
+    {"armv8-timer", found_timer},
+    {"psci-0.2", found_psci},
+    {"psci-1.0", found_psci},
+    {"pl011", found_pl011},
+};
+
+/* Most nodes aren't Arm's: they are passed over quickly. */
+static void look_at_device(struct scan *scan)
+{
+    const char *at = scan->node.compatible.data;
+    const char *end = at ? at + scan->node.compatible.length : NULL, *stop;
+
+    for (; at != end && (stop = memchr(at, '\0', (size_t)(end - at))) != NULL; at = stop + 1) {
+        if (strncmp(at, VENDOR, sizeof(VENDOR) - 1) != 0) {
+            continue;
+        }
+        for (size_t i = 0; i < sizeof(devices) / sizeof(devices[0]); i++) {
+            if (strcmp(at + sizeof(VENDOR) - 1, devices[i].compatible) == 0) {
+                devices[i].found(scan);
+                return;
+            }
+        }
+    }
+}
+
+/* ---- Memory -------------------------------------------------------------------------------------------------- */
+
+static uint64_t page_down(uint64_t addr)
+{
+    return addr & ~(AXVM_PAGE_SIZE - 1);
+}
+
+/* Saturates at the last page boundary. */
+static uint64_t page_up(uint64_t addr)
+{
+    return addr > page_down(UINT64_MAX) ? page_down(UINT64_MAX) : page_down(addr + AXVM_PAGE_SIZE - 1);
+}
+
+static void look_at_memory(struct scan *scan)
+{
+    struct range range;
+
+    for (uint32_t i = 0; device_range(scan, i, &range); i++) {
+        if (!ranges_add(&scan->machine->memory, page_up(range.base), page_down(range.end))) {
+            problem(scan->machine, AXVM_EUNSUPPORTED, "the device tree has too many ranges of memory");
+        }
+    }
+}
+
+static void reserve(struct scan *scan, struct ranges *list, struct range range)
+{
+    if (!ranges_add(list, page_down(range.base), page_up(range.end))) {
+        problem(scan->machine, AXVM_EUNSUPPORTED, "the device tree reserves too many ranges of memory");
+    }
+}
+
+/* A child of /reserved-memory. One without `reg` has no place yet, and the host gives it none. */
+static void look_at_reservation(struct scan *scan)
+{
+    struct range range;
+
+    for (uint32_t i = 0; device_range(scan, i, &range); i++) {
+        reserve(scan, &scan->reserved, range);
+        if (scan->node.no_map.data) {
+            reserve(scan, &scan->no_map, range);
+        }
+    }
+}
+
+static void look_at_reserve_map(struct scan *scan)
+{
+    for (int i = 0; i < fdt_num_mem_rsv(scan->fdt); i++) {
+        uint64_t base, size;
+
+        if (fdt_get_mem_rsv(scan->fdt, i, &base, &size) == 0 && size != 0 && base + size > base) {
+            reserve(scan, &scan->reserved, (struct range){base, base + size});
+            reserve(scan, &scan->memreserve, (struct range){base, base + size});
+        }
+    }
+}
+
+static void remove_all(struct ranges *from, const struct ranges *list)
+{
+    for (unsigned i = 0; i < list->count; i++) {
+        ranges_remove(from, list->range[i].base, list->range[i].end);
+    }
+}
+
+static void settle_memory(struct scan *scan)
+{
+    struct machine *machine = scan->machine;
+
+    ranges_remove(&machine->memory, 0, AXVM_PAGE_SIZE);
+    remove_all(&machine->memory, &scan->no_map);
+    machine->mapped = machine->memory;
+    remove_all(&machine->memory, &scan->reserved);
+    machine->aside = machine->mapped;
+    remove_all(&machine->aside, &machine->memory);
+    remove_all(&machine->aside, &scan->memreserve);
+}
+
+/* ---- CPUs ---------------------------------------------------------------------------------------------------- */
+
+static void look_at_cpu(struct scan *scan)
+{
+    struct machine *machine = scan->machine;
+    uint32_t cells = scan->path[scan->depth - 1].address_cells;
+    uint64_t id;
+
+    if (!scan->node.reg.data || !are_cells(cells, 1) || (uint32_t)scan->node.reg.length < cells * 4) {
+        return;
+    }
+    id = cells_read(scan->node.reg.data, cells) & MPIDR_AFFINITY;
+    for (unsigned i = 0; i < machine->cpu_count; i++) {
+        if (machine->cpu_id[i] == id) {
+            return;
+        }
+    }
+    if (!is_available(&scan->node) || machine->cpu_count == AXVM_MAX_PCPUS) {
+        machine->cpu_ignored++;
+    } else {
+        machine->cpu_id[machine->cpu_count++] = id;
+    }
+}
+
+/* ---- Root and /chosen ---------------------------------------------------------------------------------------- */
+
+static void look_at_root(struct scan *scan)
+{
+    struct property model = scan->node.model;
+
+    snprintf(scan->machine->model, sizeof(scan->machine->model), "%.*s", model.data ? model.length : 0,
+             model.data ? (const char *)model.data : "");
+}
+
+static void look_at_chosen(struct scan *scan)
+{
+    struct range initrd = {number_or_0(scan->node.initrd_start), number_or_0(scan->node.initrd_end)};
+
+    scan->stdout_path = scan->node.stdout_path;
+    if (initrd.base != 0 && initrd.base < initrd.end) {
+        scan->machine->initrd = initrd;
+    }
+}
+
+/* Whether a path of `length` characters leads to the UART. Its components may lack their unit addresses. */
+static bool leads_to(const char *path, size_t length, const struct uart *uart)
+{
+    const char *end = path + length;
+
+    for (int depth = 1; depth <= uart->depth; depth++) {
+        const char *name = uart->path[depth], *next;
+        size_t part;
+
+        if (path == end || *path++ != '/') {
+            return false;
+        }
+        next = memchr(path, '/', (size_t)(end - path));
+        part = (size_t)((next ? next : end) - path);
+        if (strncmp(name, path, part) != 0 || (name[part] != '\0' && name[part] != '@')) {
+            return false;
+        }
+        path += part;
+    }
+    return path == end;
+}
+
+/* stdout-path is a path or an alias, perhaps followed by ":options". */
+static const char *console_path(const struct scan *scan, size_t *length)
+{
+    const char *path = scan->stdout_path.data, *colon;
+    int size, aliases;
+
+    if (!path || scan->stdout_path.length < 2 || path[scan->stdout_path.length - 1] != '\0') {
+        return NULL;
+    }
+    colon = strchr(path, ':');
+    *length = colon ? (size_t)(colon - path) : strlen(path);
+    if (path[0] != '/') {
+        aliases = fdt_path_offset(scan->fdt, "/aliases");
+        path = aliases >= 0 ? fdt_getprop_namelen(scan->fdt, aliases, path, (int)*length, &size) : NULL;
+        *length = path && size > 0 ? strnlen(path, (size_t)size) : 0;
+    }
+    return path;
+}
+
+static void settle_console(const struct scan *scan)
+{
+    struct machine *machine = scan->machine;
+    size_t length = 0;
+    const char *path = console_path(scan, &length);
+
+    for (unsigned i = 0; path && i < scan->uart_count; i++) {
+        if (leads_to(path, length, &scan->uarts[i])) {
+            machine->uart.regs = scan->uarts[i].regs;
+            machine->uart.irq = irq_read(scan, scan->uarts[i].interrupts, 0);
+        }
+    }
+}
+
+/* ---- All of it ----------------------------------------------------------------------------------------------- */
+
+static void look_at_top_node(struct scan *scan)
+{
+    if (lists(scan->node.device_type, "memory")) {
+        look_at_memory(scan);
+    } else if (strcmp(scan->name, "chosen") == 0) {
+        look_at_chosen(scan);
+    }
+}
+
+static bool is_child_of(const struct scan *scan, const char *name)
+{
+    return scan->depth == 2 && strcmp(scan->path[1].name, name) == 0;
+}
+
+static void look_at_node(struct scan *scan)
+{
+    const struct node *node = &scan->node;
+
+    if (scan->depth == 0) {
+        look_at_root(scan);
+    } else if (lists(node->device_type, "cpu")) {
+        look_at_cpu(scan);
+    } else if (is_available(node)) {
+        if (scan->depth == 1) {
+            look_at_top_node(scan);
+        } else if (is_child_of(scan, "reserved-memory")) {
+            look_at_reservation(scan);
+        }
+        look_at_device(scan);
+    }
+}
+
+/* The node's properties are complete. */
+static void node_complete(struct scan *scan)
+{
+    if (scan->looked_at || scan->depth < 0 || scan->depth >= MAX_DEPTH) {
+        return;
+    }
+    scan->looked_at = true;
+    look_at_node(scan);
+    scan->path[scan->depth] = (struct parent){
+        .name = scan->name,
+        .address_cells = cell_or(scan->node.address_cells, 2),
+        .size_cells = cell_or(scan->node.size_cells, 1),
+        .ranges = scan->node.ranges,
+    };
+}
+
+static void node_begin(struct scan *scan, const char *name)
+{
+    node_complete(scan);
+    scan->depth++;
+    scan->name = name;
+    scan->looked_at = false;
+    memset(&scan->node, 0, sizeof(scan->node));
+}
+
+/* Its parent may have more children, but no more properties. */
+static void node_end(struct scan *scan)
+{
+    node_complete(scan);
+    scan->depth--;
+    scan->looked_at = true;
+}
+
+static void note_property(struct scan *scan, const char *name, struct property property)
+{
+    static const struct {
+        const char *name;
+        size_t field;
+    } wanted[] = {
+#define PROPERTY_ROW(field, name) {name, offsetof(struct node, field)},
+        PROPERTIES(PROPERTY_ROW)
+#undef PROPERTY_ROW
+    };
+
+    for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
+        if (name[0] == wanted[i].name[0] && strcmp(name, wanted[i].name) == 0) {
+            memcpy((char *)&scan->node + wanted[i].field, &property, sizeof(property));
+        }
+    }
+}
+
+/*
+ * ---- The structure block (Devicetree Specification 5.4) ----------------------------------------------------------
+ *
+ * libfdt's own iterators take 1000 instructions for each property, mostly to check again what they checked before; and
+ * booting is to take a million in all.
+ */
+
+/* `size` bytes and what pads them to a multiple of 4, or NULL: there is not as much. */
+static const char *take(struct scan *scan, size_t size)
+{
+    const char *taken = scan->at;
+    size_t left = (size_t)(scan->end - taken);
+
+    if (size > left || (size + 3) / 4 * 4 > left) {
+        return NULL;
+    }
+    scan->at += (size + 3) / 4 * 4;
+    return taken;
+}
+
+static bool take_node(struct scan *scan)
+{
+    size_t left = (size_t)(scan->end - scan->at), length = strnlen(scan->at, left);
+    const char *name = take(scan, length + 1);
+
+    if (name) {
+        node_begin(scan, name);
+    }
+    return name != NULL;
+}
+
+static bool take_property(struct scan *scan)
+{
+    const char *head = take(scan, 8), *name;
+    struct property property;
+    uint32_t length, name_offset;
+
+    if (!head || scan->depth < 0) {
+        return false;
+    }
+    length = fdt32_ld((const fdt32_t *)(const void *)head);
+    name_offset = fdt32_ld((const fdt32_t *)(const void *)(head + 4));
+    property = (struct property){.data = take(scan, length), .length = (int)length};
+    if (!property.data || length > INT32_MAX || name_offset >= scan->strings_size) {
+        return false;
+    }
+    name = scan->strings + name_offset;
+    if (!scan->looked_at) {
+        note_property(scan, name, property);
+    }
+    return true;
+}
+
+/* Look at all nodes. False: the tree is damaged. */
+static bool look_at_all(struct scan *scan)
+{
+    const char *tag;
+    bool sound = true;
+
+    while (sound && (tag = take(scan, 4)) != NULL) {
+        switch (fdt32_ld((const fdt32_t *)(const void *)tag)) {
+        case FDT_BEGIN_NODE:
+            sound = take_node(scan);
+            break;
+        case FDT_END_NODE:
+            node_end(scan);
+            sound = scan->depth >= -1;
+            break;
+        case FDT_PROP:
+            sound = take_property(scan);
+            break;
+        case FDT_NOP:
+            break;
+        case FDT_END:
+            return scan->depth == -1;
+        default:
+            return false;
+        }
+    }
+    return false;
+}
+
+/* The blocks lie within the tree, are aligned, and the last string ends. */
+static bool open_tree(struct scan *scan, const void *fdt, size_t size)
+{
+    const char *bytes = fdt;
+
+    if (size < sizeof(struct fdt_header) || fdt_check_header(fdt) != 0 || fdt_totalsize(fdt) > size ||
+        fdt_version(fdt) < 17 || fdt_off_dt_struct(fdt) % 4 != 0 || fdt_size_dt_strings(fdt) == 0) {
+        return false;
+    }
+    scan->fdt = fdt;
+    scan->at = bytes + fdt_off_dt_struct(fdt);
+    scan->end = scan->at + fdt_size_dt_struct(fdt);
+    scan->strings = bytes + fdt_off_dt_strings(fdt);
+    scan->strings_size = fdt_size_dt_strings(fdt);
+    return scan->strings[scan->strings_size - 1] == '\0';
+}
+
+static bool is_private(uint32_t irq)
+{
+    return irq >= 16 && irq < 32;
+}
+
+static int judge(const struct scan *scan)
+{
+    struct machine *machine = scan->machine;
+
+    if (machine->problem) {
+        return AXVM_EUNSUPPORTED;
+    }
+    if (machine->memory.count == 0) {
+        return problem(machine, AXVM_EINVAL, "the device tree names no memory");
+    }
+    if (machine->cpu_count == 0) {
+        return problem(machine, AXVM_EINVAL, "the device tree names no CPU");
+    }
+    if (scan->irq_cells == 0) {
+        return problem(machine, AXVM_EUNSUPPORTED,
+                       scan->gicv2 ? "the interrupt controller is a GICv2, and GICv3 is needed"
+                                   : "the device tree names no GICv3 interrupt controller");
+    }
+    if (machine->gic.redist_count == 0 || !is_private(machine->gic.maintenance_irq)) {
+        return problem(machine, AXVM_EUNSUPPORTED, "the GICv3 has no redistributors or no maintenance interrupt");
+    }
+    /* In this order: secure physical, physical, virtual, hypervisor */
+    machine->timer.hyp_irq = irq_read(scan, scan->timer_interrupts, 3);
+    if (irq_read(scan, scan->timer_interrupts, 2) != MACHINE_VIRTUAL_TIMER_IRQ ||
+        !is_private(machine->timer.hyp_irq)) {
+        return problem(machine, AXVM_EUNSUPPORTED, "there is no hypervisor timer, or the virtual one isn't PPI 27");
+    }
+    return AXVM_OK;
+}
+
+int machine_discover(struct machine *machine, const void *fdt, size_t size)
+{
+    /* Too large for the stack, and of no use afterwards. */
+    static struct scan scan __attribute__((section(".bss.once")));
+
+    memset(machine, 0, sizeof(*machine));
+    memset(&scan, 0, sizeof(scan));
+    scan.machine = machine;
+    scan.depth = -1;
+    scan.looked_at = true;
+    if (!open_tree(&scan, fdt, size)) {
+        return problem(machine, AXVM_EINVAL, "there is no sound device tree");
+    }
+    look_at_reserve_map(&scan);
+    if (!look_at_all(&scan)) {
+        problem(machine, AXVM_EINVAL, "the device tree is damaged");
+    }
+    settle_console(&scan);
+    settle_memory(&scan);
+    return judge(&scan);
+}

@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "scheduler.h"
+
+#include "host.h"
+#include "lib/host.h"
+#include "lib/log.h"
+
+#define SLICES_PER_SECOND 100U
+
+_Static_assert(sizeof(struct sched_vm) <= AXVM_PAGE_SIZE, "a VM's tasks have one frame");
+
+static struct runqueue *queues[AXVM_MAX_PCPUS];
+static uint64_t online; /* mask of pCPUs that have a queue */
+static struct sched_vm *vms[SCHED_MAX_VMS];
+static unsigned vm_count;
+static _Atomic unsigned alive; /* VMs that run or may yet */
+
+/* ---- Placement ------------------------------------------------------------------------------------------------- */
+
+static void slice_over(struct axvm_timer *timer)
+{
+    struct runqueue *queue = (struct runqueue *)(void *)((char *)timer - offsetof(struct runqueue, slice));
+
+    atomic_store(&queue->preempt, true);
+}
+
+void sched_forget(void)
+{
+    online = 0;
+    vm_count = 0;
+    atomic_store(&alive, 0);
+}
+
+void sched_add_cpu(unsigned pcpu, struct runqueue *queue)
+{
+    queues[pcpu] = queue;
+    queue->slice.fire = slice_over;
+    online |= UINT64_C(1) << pcpu;
+}
+
+int sched_add(struct sched_vm *vm, const struct axvm_config *config)
+{
+    if (vm_count == SCHED_MAX_VMS) {
+        return fail(AXVM_ENOMEM, "vm %s: there are %u VMs already", vm->name, vm_count);
+    }
+    if (sched_find(vm->id)) {
+        return fail(AXVM_EEXIST, "vm %s: its id %u is %s's already", vm->name, vm->id, sched_find(vm->id)->name);
+    }
+    vm->task_count = config->cpu_num < AXVM_MAX_VCPUS ? config->cpu_num : AXVM_MAX_VCPUS;
+    for (uint32_t i = 0; i < vm->task_count; i++) {
+        uint64_t allowed = i < config->phys_cpu_sets_count ? config->phys_cpu_sets[i] : UINT64_MAX;
+
+        vm->tasks[i] = (struct task){.vm = vm, .vcpu = i, .allowed = allowed & online};
+        if (vm->tasks[i].allowed == 0) {
+            return fail(AXVM_EINVAL, "vm %s: none of vCPU %u's pCPUs (phys_cpu_sets 0x%llx) is there", vm->name, i,
+                        (unsigned long long)allowed);
+        }
+    }
+    vms[vm_count++] = vm;
+    atomic_fetch_add(&alive, 1);
+    return AXVM_OK;
+}
+
+static void place(struct task *task)
+{
+    struct runqueue *least = NULL;
+
+    for (unsigned i = 0; i < AXVM_MAX_PCPUS; i++) {
+        if ((task->allowed >> i & 1) != 0 && (!least || queues[i]->task_count < least->task_count)) {
+            least = queues[i];
+            task->pcpu = i;
+        }
+    }
+    task->next = least->first;
+    least->first = task;
+    least->task_count++;
+}
+
+void sched_place(void)
+{
+    for (unsigned pass = 0; pass < 2; pass++) {
+        for (unsigned i = 0; i < vm_count; i++) {
+            for (unsigned k = 0; k < vms[i]->task_count; k++) {
+                if ((vms[i]->tasks[k].allowed == online) == (pass == 1)) {
+                    place(&vms[i]->tasks[k]);
+                }
+            }
+        }
+    }
+}
+
+struct sched_vm *sched_vm(unsigned index)
+{
+    return index < vm_count ? vms[index] : NULL;
+}
+
+struct sched_vm *sched_find(uint32_t vm_id)
+{
+    for (unsigned i = 0; i < vm_count; i++) {
+        if (vms[i]->id == vm_id) {
+            return vms[i];
+        }
+    }
+    return NULL;
+}
+
+/* ---- Waking ---------------------------------------------------------------------------------------------------- */
+
+/*
+ * Sequentially consistent with sched_step(): it sets `current` before the library looks for what a kick is about, and
+ * clears `ready` before task_settle() asks whether there is anything. So a kick is never lost, and interrupts a pCPU
+ * only for news.
+ */
+static void task_kick(struct task *task)
+{
+    struct runqueue *queue = queues[task->pcpu];
+    bool was_ready = atomic_exchange(&task->ready, true);
+
+    if (!was_ready) {
+        atomic_store(&queue->preempt, true);
+        host_kick(task->pcpu);
+    } else if (atomic_load(&queue->current) == task) {
+        host_kick(task->pcpu);
+    }
+}
+
+void sched_kick(uint32_t vm_id, uint32_t vcpu_id)
+{
+    struct sched_vm *vm = sched_find(vm_id);
+
+    if (vm && vcpu_id < vm->task_count) {
+        task_kick(&vm->tasks[vcpu_id]);
+    }
+}
+
+/* Have every task look at its vCPU, whatever its pCPU thinks of it: one that was parked may count as ready. */
+static void wake_all(struct sched_vm *vm)
+{
+    for (unsigned i = 0; i < vm->task_count; i++) {
+        atomic_store(&vm->tasks[i].ready, true);
+        atomic_store(&queues[vm->tasks[i].pcpu]->preempt, true);
+        host_kick(vm->tasks[i].pcpu);
+    }
+}
+
+/* ---- Beginning and end of VMs ------------------------------------------------------------------------------------ */
+
+static void count_out(void)
+{
+    if (atomic_fetch_sub(&alive, 1) == 1) {
+        host_all_ended();
+    }
+}
+
+void sched_give_up(struct sched_vm *vm)
+{
+    for (unsigned i = 0; i < vm->task_count; i++) {
+        atomic_store(&vm->tasks[i].parked, true);
+    }
+    host_console_gone(vm);
+    count_out();
+}
+
+void sched_start(struct sched_vm *vm)
+{
+    for (unsigned i = 0; i < vm->task_count; i++) {
+        axvm_vcpu_set_alone(vm->vm, i, queues[vm->tasks[i].pcpu]->task_count == 1);
+    }
+    wake_all(vm);
+}
+
+/* All its tasks are parked: start it afresh. False: it can't be. */
+static bool restart(struct sched_vm *vm)
+{
+    if (axvm_reset(vm->vm) != AXVM_OK) {
+        return false;
+    }
+    atomic_store(&vm->parked, 0);
+    for (unsigned i = 0; i < vm->task_count; i++) {
+        atomic_store(&vm->tasks[i].parked, false);
+    }
+    if (axvm_boot(vm->vm) != AXVM_OK) {
+        return false;
+    }
+    log_info("vm %s: starts again", vm->name);
+    sched_start(vm);
+    return true;
+}
+
+/* The last of its tasks is parked. */
+static void vm_ended(struct sched_vm *vm)
+{
+    enum axvm_state state = axvm_state(vm->vm);
+
+    host_console_end(vm);
+    if (atomic_exchange(&vm->reset_wanted, false) && state == AXVM_STATE_STOPPED) {
+        if (restart(vm)) {
+            return;
+        }
+        state = AXVM_STATE_FAILED;
+    }
+    log_info("vm %s: %s", vm->name, state == AXVM_STATE_STOPPED ? "powered off" : axvm_state_name(state));
+    host_console_gone(vm);
+    count_out();
+}
+
+/*
+ * The VM has stopped for good, or to be reset. The first of its tasks to see that fetches the others, the last one ends
+ * it.
+ */
+static void task_park(struct task *task)
+{
+    struct sched_vm *vm = task->vm;
+    unsigned parked;
+
+    atomic_store(&task->parked, true);
+    parked = atomic_fetch_add(&vm->parked, 1) + 1;
+    if (parked == vm->task_count) {
+        vm_ended(vm);
+    } else if (parked == 1) {
+        wake_all(vm);
+    }
+}
+
+/* ---- Running ----------------------------------------------------------------------------------------------------- */
+
+/* The task has nothing to do: it isn't ready until somebody kicks it, unless that has happened meanwhile. */
+static void task_wait(struct task *task)
+{
+    atomic_store(&task->ready, false);
+    if (axvm_vcpu_runnable(task->vm->vm, task->vcpu)) {
+        atomic_store(&task->ready, true);
+    }
+}
+
+/* It came back, or can't be entered: what next depends on its VM. */
+static void task_settle(struct task *task)
+{
+    switch (axvm_state(task->vm->vm)) {
+    case AXVM_STATE_STOPPING:
+    case AXVM_STATE_STOPPED:
+    case AXVM_STATE_FAILED:
+        axvm_release_vcpu(task->vm->vm, task->vcpu);
+        task_park(task);
+        break;
+    default:
+        task_wait(task);
+        break;
+    }
+}
+
+static void on_ready(struct task *task, const struct axvm_exit *exit)
+{
+    (void)task;
+    (void)exit;
+}
+
+static void on_hypercall(struct task *task, const struct axvm_exit *exit)
+{
+    (void)exit;
+    axvm_set_return_value(task->vm->vm, task->vcpu, UINT64_MAX);
+}
+
+static void on_settle(struct task *task, const struct axvm_exit *exit)
+{
+    (void)exit;
+    task_settle(task);
+}
+
+static void on_system_down(struct task *task, const struct axvm_exit *exit)
+{
+    atomic_store(&task->vm->reset_wanted, exit->system_down.event == AXVM_SYSTEM_RESET);
+    task_settle(task);
+}
+
+/* The library answers what isn't here. CPU_UP: it has kicked the vCPU. */
+static void (*const on_exit[AXVM_EXIT_KIND_COUNT])(struct task *task, const struct axvm_exit *exit) = {
+    [AXVM_EXIT_NOTHING] = on_ready,
+    [AXVM_EXIT_EXTERNAL_INTERRUPT] = on_ready,
+    [AXVM_EXIT_CPU_UP] = on_ready,
+    [AXVM_EXIT_HYPERCALL] = on_hypercall,
+    [AXVM_EXIT_HALT] = on_settle,
+    [AXVM_EXIT_CPU_DOWN] = on_settle,
+    [AXVM_EXIT_STOPPED] = on_settle,
+    [AXVM_EXIT_FAIL_ENTRY] = on_settle,
+    [AXVM_EXIT_SYSTEM_DOWN] = on_system_down,
+};
+
+static void run_task(struct task *task)
+{
+    struct axvm_exit exit = {.kind = AXVM_EXIT_NOTHING};
+    struct sched_vm *vm = task->vm;
+
+    if (axvm_run_vcpu(vm->vm, task->vcpu, &exit) != AXVM_OK) {
+        axvm_fail(vm->vm, "a vCPU can't be run");
+        task_settle(task);
+    } else if (on_exit[exit.kind]) {
+        on_exit[exit.kind](task, &exit);
+    } else {
+        axvm_fail(vm->vm, axvm_exit_name(exit.kind));
+        task_settle(task);
+    }
+}
+
+static bool is_ready(const struct task *task)
+{
+    return atomic_load(&task->ready) && !atomic_load(&task->parked);
+}
+
+/* The next ready task after the one that ran last; *others: there are more. */
+static struct task *next_ready(const struct runqueue *queue, bool *others)
+{
+    struct task *task = queue->last, *found = NULL;
+
+    *others = false;
+    for (unsigned i = 0; i < queue->task_count && !*others; i++) {
+        task = task && task->next ? task->next : queue->first;
+        if (is_ready(task)) {
+            *others = found != NULL;
+            found = found ? found : task;
+        }
+    }
+    return found;
+}
+
+static void set_slice(struct runqueue *queue, bool shared)
+{
+    if (shared) {
+        queue->slice.deadline = hal->ticks() + hal->tick_hz / SLICES_PER_SECOND;
+        hal->timer_arm(&queue->slice);
+    } else if (queue->slice.armed) {
+        hal->timer_cancel(&queue->slice);
+    }
+}
+
+bool sched_step(struct runqueue *queue)
+{
+    struct task *task;
+    bool others;
+
+    atomic_store(&queue->preempt, false);
+    task = next_ready(queue, &others);
+    if (!task) {
+        return false;
+    }
+    set_slice(queue, others);
+    queue->last = task;
+    atomic_store(&queue->current, task);
+    run_task(task);
+    atomic_store(&queue->current, NULL);
+    return true;
+}
+
+void sched_lost(struct runqueue *queue)
+{
+    for (struct task *task = queue->first; task; task = task->next) {
+        if (atomic_load(&task->parked)) {
+            continue;
+        }
+        if (task->vm->vm) {
+            axvm_fail(task->vm->vm, "a pCPU that it runs on is lost");
+            task_park(task);
+        } else if (task->vcpu == 0) {
+            sched_give_up(task->vm); /* nobody else was to create it */
+        }
+    }
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Which vCPU runs where and when. Every vCPU is a task of one pCPU for as long as it lives: pinned by its configuration
+ * or placed while booting. Tasks of a pCPU take turns; a slice of 10 ms ends a turn only while others are ready. A task
+ * that waits for an interrupt gives its pCPU up, and gets it as soon as the interrupt is there.
+ *
+ * Locking: none. Lists are made while booting and stay. A pCPU runs its own tasks only; any pCPU may mark a task ready.
+ */
+#ifndef METAL_SCHEDULER_H
+#define METAL_SCHEDULER_H
+
+#include "console.h"
+#include <axvm/axvm.h>
+
+#define SCHED_MAX_VMS 64U
+
+struct sched_vm;
+
+struct task {
+    struct sched_vm *vm;
+    uint32_t vcpu;
+    uint32_t pcpu;
+    uint64_t allowed; /* mask of pCPUs */
+    struct task *next; /* of the pCPU */
+    _Atomic bool ready; /* worth calling axvm_run_vcpu(); true all the while it runs */
+    _Atomic bool parked; /* has seen that its VM doesn't run any more */
+};
+
+/* In a 4 KiB frame of its own. */
+struct sched_vm {
+    struct axvm *_Atomic vm; /* NULL: not created */
+    void *boot;              /* what main.c needs until then */
+    uint32_t id;
+    const char *name;
+    struct console_port port;
+    _Atomic bool reset_wanted;
+    _Atomic unsigned parked; /* tasks that are */
+    unsigned task_count;
+    struct task tasks[AXVM_MAX_VCPUS];
+};
+
+/* One pCPU's. */
+struct runqueue {
+    struct task *first;
+    struct task *last; /* the one that ran last */
+    struct task *_Atomic current; /* in axvm_run_vcpu() now; NULL: none */
+    unsigned task_count;
+    _Atomic bool preempt; /* another task should have its turn */
+    struct axvm_timer slice;
+};
+
+/* ---- While booting, on one pCPU ---- */
+
+/* No pCPUs, no VMs. As it is at first. */
+void sched_forget(void);
+
+void sched_add_cpu(unsigned pcpu, struct runqueue *queue);
+
+/*
+ * Take in a zeroed `vm` with id and name filled in and as many tasks as the configuration has vCPUs. AXVM_EINVAL: its
+ * phys_cpu_sets name no pCPU that is there; AXVM_EEXIST: its id is taken; AXVM_ENOMEM.
+ */
+int sched_add(struct sched_vm *vm, const struct axvm_config *config);
+
+/* Give every task its pCPU: those that may not run everywhere first, each to the one with the fewest tasks. */
+void sched_place(void);
+
+/* ---- Afterwards ---- */
+
+/* The VM with that id, or NULL; the index'th VM, or NULL. */
+struct sched_vm *sched_find(uint32_t vm_id);
+struct sched_vm *sched_vm(unsigned index);
+
+/* The VM is booted: run it. */
+void sched_start(struct sched_vm *vm);
+
+/* It never will be. */
+void sched_give_up(struct sched_vm *vm);
+
+/* Run one of the calling pCPU's ready tasks until it leaves. False: none is ready. */
+bool sched_step(struct runqueue *queue);
+
+/* The calling pCPU has failed and runs nothing any more: the VMs that have a vCPU there fail, too. */
+void sched_lost(struct runqueue *queue);
+
+/* hal->vcpu_kick */
+void sched_kick(uint32_t vm_id, uint32_t vcpu_id);
+
+/* ---- What the scheduler asks of the host ---- */
+
+/* Make that pCPU take an interrupt, after which it asks queue->preempt whether to leave the guest. */
+void host_kick(unsigned pcpu);
+
+/* The last VM has ended, and none will start. */
+void host_all_ended(void);
+
+#endif

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+# Compilers and flags. TOOLCHAIN=clang builds everything with clang instead.
+
+CPPFLAGS := -Iinclude -Isrc -D_GNU_SOURCE
+
+WARNINGS := -Wall -Wextra -Werror -Wconversion -Wsign-conversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+            -Wundef -Wpointer-arith -Wcast-align -Wwrite-strings -Wvla -Wimplicit-fallthrough -Wdouble-promotion
+
+ifeq ($(TOOLCHAIN),clang)
+CC  := clang
+CXX := clang++
+else
+CC  := gcc
+CXX := g++
+endif
+
+NATIVE_CFLAGS   := -std=c17 -O2 -g
+NATIVE_CXXFLAGS := -std=c++17 -O1 -g -Wall -Wextra -Werror -Wshadow
+SANITIZE        := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+
+# The hypervisor never touches FP/SIMD registers (they hold the guest's), and calls no library for atomics. It is small
+# but where it is hot (metal_hot), optimized as a whole, and runs wherever it is put although it isn't compiled for that:
+# code finds everything relative to itself (aarch64: by one instruction, within the 1 MiB that the tiny code model has),
+# and constant tables of addresses are relocated by the entry code, before their pages become read-only.
+metal_common := -std=c17 -Os -flto=auto -g -ffreestanding -fno-stack-protector -fno-strict-aliasing -fno-common \
+                -ffunction-sections -fdata-sections -fno-pie -fomit-frame-pointer -nostdinc
+
+aarch64_target := aarch64-linux-gnu
+aarch64_cflags := -march=armv8-a -mgeneral-regs-only -mstrict-align -mno-outline-atomics -mcmodel=tiny
+aarch64_reloc  := R_AARCH64_RELATIVE
+aarch64_debian := arm64
+aarch64_u_boot := qemu_arm64
+
+ifeq ($(TOOLCHAIN),clang)
+METAL_CC := clang --target=$($(ARCH)_target)
+METAL_LD_KIND := -fuse-ld=lld
+else
+METAL_CC := $($(ARCH)_target)-gcc
+endif
+
+# What a guest waits for, and what starting does over and over: see make bench.
+metal_hot := $(addprefix src/arch/$(ARCH)/,exit.c abort.c sysreg.c psci.c cpu_mem.c) \
+             $(addprefix src/irqchip/,vgicv3.c vgicv3_lr.c vgicv3_dist.c vgicv3_regs.c) \
+             $(addprefix src/mem/,pagetable.c addrspace.c area.c) src/lib/freestanding/string.c
+
+# Loops in the string functions must stay loops, not become calls of the string functions.
+ifeq ($(TOOLCHAIN),clang)
+NO_IDIOMS := -fno-builtin
+else
+NO_IDIOMS := -fno-builtin -fno-tree-loop-distribute-patterns
+endif
+
+METAL_AR      := $($(ARCH)_target)-gcc-ar
+METAL_OBJCOPY := $($(ARCH)_target)-objcopy
+METAL_READELF := $($(ARCH)_target)-readelf
+
+# libfdt's source, and what the image links of it: see targets.mk.
+LIBFDT       := .cache/libfdt
+LIBFDT_METAL := $(BUILD)/libfdt/$(ARCH)/libfdt.a
+
+# The compiler's own headers are asked for when they are used (=, not :=): it may not be installed before `make setup`.
+METAL_CFLAGS   := $(metal_common) $($(ARCH)_cflags)
+METAL_CPPFLAGS  = -isystem $(shell $(METAL_CC) -print-file-name=include) -isystem src/lib/freestanding/include \
+                  -isystem $(LIBFDT) -Ihost/metal
+METAL_LDFLAGS  := $(METAL_LD_KIND) -nostdlib -static-pie -flto=auto -Wl,--no-dynamic-linker -Wl,--gc-sections \
+                  -Wl,-z,noexecstack -Wl,-z,notext \
+                  -Wl,-z,max-page-size=4096 -Wl,--build-id=none
+GUEST_LDFLAGS  := $(METAL_LD_KIND) -nostdlib -static -Wl,-z,noexecstack -Wl,-z,max-page-size=4096 -Wl,--build-id=none

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+# Fuzzers: libFuzzer, so clang always. Each tests/fuzz/fuzz_NAME.c is one; its seeds are in tests/fuzz/corpus/NAME, what it
+# finds on the way stays in build/fuzz/corpus/NAME, and an input that breaks something in build/fuzz/.
+
+TIME ?= 60
+
+fuzz_cc    := clang
+fuzz_cxx   := clang++
+fuzz_flags := -g -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-sanitize=vptr
+fuzz_incs  := $(CPPFLAGS) -Itests/unit -Itests/fuzz -Itools/axvm -Ihost/metal
+fuzz_src   := $(native_src) host/metal/machine.c host/metal/ranges.c $(wildcard tests/unit/support/*.c) \
+              $(filter-out tools/axvm/main.c,$(tool_src))
+fuzz_obj   := $(patsubst %,$(BUILD)/fuzz/%.o,$(fuzz_src))
+fuzz_main  := $(wildcard tests/fuzz/fuzz_*.c)
+fuzz_bin   := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(fuzz_main))
+
+.PHONY: fuzz
+fuzz: $(fuzz_bin) ## Run every fuzzer for TIME seconds (60)
+	$(Q)scripts/run-fuzz $(TIME) $^
+
+$(BUILD)/fuzz/libaxvm.a: $(fuzz_obj)
+	$(Q)rm -f $@; ar rcs $@ $^
+
+$(BUILD)/fuzz/%.c.o: %.c scripts/fuzz.mk | setup
+	@mkdir -p $(@D); echo "  cc fuzz  $<"
+	$(Q)$(fuzz_cc) -std=c17 $(fuzz_flags) $(WARNINGS) $(fuzz_incs) -MMD -MP -c -o $@ $<
+
+$(BUILD)/fuzz/%.cpp.o: %.cpp scripts/fuzz.mk | setup
+	@mkdir -p $(@D); echo "  cc fuzz  $<"
+	$(Q)$(fuzz_cxx) -std=c++17 $(fuzz_flags) $(fuzz_incs) -MMD -MP -c -o $@ $<
+
+$(fuzz_bin): $(BUILD)/fuzz/%: $(BUILD)/fuzz/tests/fuzz/%.c.o $(BUILD)/fuzz/libaxvm.a
+	@echo "  link     $@"
+	$(Q)$(fuzz_cxx) -fsanitize=fuzzer,address,undefined -o $@ $^ -lfdt -lcmocka -lz
+
+-include $(patsubst %,$(BUILD)/fuzz/%.d,$(fuzz_src) $(fuzz_main))

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The aarch64 vCPU: what EL1 and EL0 can hold, and how it gets in and out of the hardware.
+ *
+ * How an exit travels: cpu_entry.S saves the general registers into the frame and calls a64_exit_sync() or
+ * a64_exit_irq() on the host stack that entered the guest. What the library can answer is answered there, and the guest
+ * goes on; only A64_LEAVE unwinds to a64_cpu_enter()'s caller, with v->exit filled in.
+ */
+#ifndef AXVM_AARCH64_A64_H
+#define AXVM_AARCH64_A64_H
+
+#include "arch/aarch64/esr.h"
+#include "arch/aarch64/sysregs.h"
+#include "core/vm.h"
+#include "irqchip/vgicv3.h"
+
+/* Registers that every exit saves. cpu_entry.S knows the offsets; the assertions in arch.c hold them together. */
+struct a64_frame {
+    uint64_t x[31];
+    uint64_t pc;     /* ELR_EL2 */
+    uint64_t pstate; /* SPSR_EL2 */
+    uint64_t host_sp;
+} __attribute__((aligned(16)));
+
+struct a64_fp {
+    uint64_t v[64]; /* Q0..Q31 */
+    uint64_t fpcr, fpsr;
+} __attribute__((aligned(16)));
+
+#define A64_MAX_BREAKPOINTS 16U
+
+/* Breakpoints and watchpoints. In the hardware only while MDSCR_EL1.MDE is set; else accesses trap and end here. */
+struct a64_debug {
+    bool loaded;
+    bool os_lock;
+    uint64_t bvr[A64_MAX_BREAKPOINTS], bcr[A64_MAX_BREAKPOINTS];
+    uint64_t wvr[A64_MAX_BREAKPOINTS], wcr[A64_MAX_BREAKPOINTS];
+};
+
+/* EL2 registers that say how the guest runs. */
+struct a64_controls {
+    uint64_t hcr, mdcr, cptr, vtcr, vttbr, vpidr, vmpidr, cntvoff;
+};
+
+/*
+ * The two timers of EL1. The virtual one is the hardware's while `loaded`; else `wake` stands in for it, so that it
+ * ends a wait. The physical one is always emulated: `phys` fires when it is due.
+ */
+struct a64_timers {
+    bool loaded;
+    uint64_t cntv_ctl, cntv_cval; /* valid while not loaded */
+    uint64_t cntp_ctl, cntp_cval; /* CTL without ISTATUS */
+    struct axvm_timer wake, phys;
+};
+
+struct a64_vcpu {
+    struct axvm_vcpu base;
+    struct a64_frame frame;
+    struct axvm_exit *exit; /* where A64_LEAVE describes itself */
+    const struct bus_entry *mmio_hint; /* bus_find_near() */
+    struct a64_controls controls;
+    struct a64_timers timers;
+    struct vgicv3_cpu gic;
+    uint64_t sys[A64_SYS_COUNT]; /* valid while not resident */
+    struct a64_debug debug;
+    struct a64_fp fp; /* valid while not resident */
+};
+
+struct a64_vm {
+    struct axvm base;
+    bool has_gic;
+    uint32_t vmid;
+    unsigned gpa_bits;
+    uint64_t vtcr, vttbr;
+    _Atomic uint64_t cntvoff; /* CNTVCT = CNTPCT - cntvoff */
+    uint8_t last_vcpu[AXVM_MAX_PCPUS]; /* per pCPU: id + 1 of the vCPU that ran there last; that pCPU's to write */
+    struct vgicv3 gic;
+};
+
+static inline struct a64_vcpu *a64_vcpu(struct axvm_vcpu *vcpu)
+{
+    return (struct a64_vcpu *)(void *)vcpu;
+}
+
+static inline struct a64_vm *a64_vm(struct axvm *vm)
+{
+    return (struct a64_vm *)(void *)vm;
+}
+
+/* PPIs of the guest (Base System Architecture's assignment); the host's are the same for the virtual timer. */
+enum {
+    A64_PPI_CNTV = 27,
+    A64_PPI_CNTP = 30,
+};
+
+/* What an exit handler says. */
+enum a64_verdict {
+    A64_RESUME = 0, /* back into the guest */
+    A64_LEAVE = 1,  /* v->exit says why */
+};
+
+/*
+ * exit.c: called by cpu_entry.S, on the stack that entered the guest: first what the exit was, then, if its verdict
+ * isn't A64_RESUME or something is requested, a64_exit_finish(), whose verdict counts.
+ */
+int a64_exit_sync(struct a64_frame *frame, uint64_t esr);
+int a64_exit_irq(struct a64_frame *frame);
+int a64_exit_serror(struct a64_frame *frame);
+int a64_exit_finish(struct a64_frame *frame, int verdict);
+/* Act on v->base.requests; those of VCPU_REQ_CORE are the core's, and end the run. */
+int a64_serve_requests(struct a64_vcpu *v);
+
+/* arch.c: put the breakpoints into the hardware and let the guest have them; MDCR_EL2 is the caller's to write. */
+void a64_debug_load(struct a64_vcpu *v);
+
+/* State that ends with an instruction; and AArch32, where there is more of it. */
+#define PSTATE_SPECIAL (PSTATE_NRW | PSTATE_SS | PSTATE_BTYPE)
+
+/* exit.c: a64_step_over() with any of those. */
+void a64_step_over_special(struct a64_vcpu *v, uint64_t esr);
+
+/* The instruction that trapped with this syndrome is done: go on after it as if the CPU had executed it. */
+static inline void a64_step_over(struct a64_vcpu *v, uint64_t esr)
+{
+    if ((v->frame.pstate & PSTATE_SPECIAL) != 0) {
+        a64_step_over_special(v, esr);
+    } else {
+        v->frame.pc += 4;
+    }
+}
+
+/* abort.c */
+int a64_data_abort(struct a64_vcpu *v, uint64_t esr);
+int a64_instruction_abort(struct a64_vcpu *v, uint64_t esr);
+
+/*
+ * mmio.c: accesses to emulated devices, the long way; `ipa` is where it faulted. They end in the access, in the guest's
+ * own exception, or in another try. a64_mmio_instruction: whatever instruction it is. a64_mmio_syndrome: ISV = 1.
+ */
+void a64_mmio_instruction(struct a64_vcpu *v, uint64_t esr, uint64_t far, uint64_t ipa);
+void a64_mmio_syndrome(struct a64_vcpu *v, uint64_t esr, uint64_t far, uint64_t ipa);
+
+/* inject.c: the vCPU is resident; it takes the exception when it goes on. */
+void a64_inject_undefined(struct a64_vcpu *v);
+/* A synchronous external abort at the guest's virtual address `far`; `esr` is the trapped abort's syndrome. */
+void a64_inject_abort(struct a64_vcpu *v, uint64_t esr, uint64_t far);
+/* The same for a data access, with a fault status code of its own. */
+void a64_inject_data_abort(struct a64_vcpu *v, uint64_t esr, unsigned fsc, uint64_t far);
+void a64_inject_serror(struct a64_vcpu *v);
+
+/* sysreg.c */
+int a64_sysreg(struct a64_vcpu *v, uint64_t esr);
+
+/* idregs.c: the ID register with these CRm and op2 (op0 3, op1 0, CRn 0) as the guest sees it. */
+uint64_t a64_id_register(const struct a64_vcpu *v, unsigned crm, unsigned op2);
+
+/* psci.c: an SMCCC call by HVC or SMC; arguments and result in the frame's registers. */
+int a64_smccc(struct a64_vcpu *v);
+
+/* timer.c */
+void a64_timer_init(struct a64_vcpu *v);
+void a64_timer_fini(struct a64_vcpu *v);
+void a64_timer_reset(struct a64_vcpu *v);
+void a64_timer_load(struct a64_vcpu *v);  /* the vCPU is going to run here */
+void a64_timer_save(struct a64_vcpu *v);  /* it waits, or loses the pCPU: `wake` takes over */
+void a64_timer_shift(struct a64_vcpu *v); /* cntvoff has changed, while it doesn't run */
+bool a64_timer_pending(const struct a64_vcpu *v);
+uint64_t a64_cntp_read(struct a64_vcpu *v, unsigned reg); /* op2 of CNTP_*: 0 TVAL, 1 CTL, 2 CVAL */
+void a64_cntp_write(struct a64_vcpu *v, unsigned reg, uint64_t value);
+
+/* General register `n` as an instruction names it: 31 is XZR. */
+static inline uint64_t a64_reg_read(const struct a64_vcpu *v, unsigned n)
+{
+    return n < 31 ? v->frame.x[n] : 0;
+}
+
+static inline void a64_reg_write(struct a64_vcpu *v, unsigned n, uint64_t value)
+{
+    if (n < 31) {
+        v->frame.x[n] = value;
+    }
+}
+
+#endif

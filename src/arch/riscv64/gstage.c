@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "mem/pagetable.h"
+
+/*
+ * RISC-V Privileged 1.13, 18.5 "Two-Stage Address Translation": as Sv39, Sv48 and Sv57 (chapter 10), with a root of
+ * 16 KiB. All G-stage accesses count as user-mode ones, so leaves have U; A and D are set, so that neither a fault nor
+ * an update by hardware is needed.
+ */
+#define PTE_V (UINT64_C(1) << 0)
+#define PTE_R (UINT64_C(1) << 1)
+#define PTE_W (UINT64_C(1) << 2)
+#define PTE_X (UINT64_C(1) << 3)
+#define PTE_U (UINT64_C(1) << 4)
+#define PTE_A (UINT64_C(1) << 6)
+#define PTE_D (UINT64_C(1) << 7)
+#define PTE_PPN UINT64_C(0x003ffffffffffc00)
+
+#define PTE_LEAF (PTE_V | PTE_U | PTE_A | PTE_D)
+
+/* 41 bits: Sv39x4, 50 bits: Sv48x4, 59 bits: Sv57x4. The memory type is the physical address's own (PMA). */
+const struct pt_format pt_riscv64_gstage = {
+    .name = "riscv64 G-stage",
+    .min_input_bits = 41,
+    .max_input_bits = 59,
+    .min_levels = 3,
+    .max_levels = 5,
+    .max_root_bits = 11,
+    .fixed_root = true,
+    .max_leaf_level = 2,
+    .pa_shift = 2,
+    .pa_mask = PTE_PPN,
+    .present_mask = PTE_V,
+    .table_bits = PTE_V,
+    .kind_mask = PTE_R | PTE_W | PTE_X,
+    .leaf_bits = {PTE_LEAF, PTE_LEAF, PTE_LEAF},
+    .perm_mask = PTE_R | PTE_W | PTE_X,
+    .perm_bits =
+        {
+            [AXVM_MEM_READ] = PTE_R,
+            [AXVM_MEM_READ | AXVM_MEM_WRITE] = PTE_R | PTE_W,
+            [AXVM_MEM_READ | AXVM_MEM_EXEC] = PTE_R | PTE_X,
+            [AXVM_MEM_READ | AXVM_MEM_WRITE | AXVM_MEM_EXEC] = PTE_R | PTE_W | PTE_X,
+        },
+};

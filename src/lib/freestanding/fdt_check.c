@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * fdt_check_full() as libfdt.h declares it: the copy of libfdt that comes with the kernel's source, which scripts/fetch
+ * falls back to, lacks the file that holds it.
+ */
+#include <libfdt.h>
+#include <stdbool.h>
+
+#define DEPTH_MAX 64
+
+/* Header and blocks lie within the buffer, and the memory reservation block ends. */
+static int check_blocks(const void *fdt, size_t bufsize)
+{
+    int error = bufsize < FDT_V1_SIZE ? -FDT_ERR_TRUNCATED : fdt_check_header(fdt);
+
+    if (error == 0 && (bufsize < fdt_header_size(fdt) || bufsize < fdt_totalsize(fdt))) {
+        error = -FDT_ERR_TRUNCATED;
+    }
+    if (error == 0) {
+        int entries = fdt_num_mem_rsv(fdt);
+
+        error = entries < 0 ? entries : 0;
+    }
+    return error;
+}
+
+static int check_tag(const void *fdt, int offset, uint32_t tag, int *depth)
+{
+    const char *name;
+    int length;
+
+    switch (tag) {
+    case FDT_BEGIN_NODE:
+        if (fdt_get_name(fdt, offset, &length) == NULL) {
+            return length;
+        }
+        /* Only the root has no name. */
+        return ++*depth > DEPTH_MAX || (*depth == 1 && length != 0) ? -FDT_ERR_BADSTRUCTURE : 0;
+    case FDT_END_NODE:
+        return --*depth < 0 ? -FDT_ERR_BADSTRUCTURE : 0;
+    case FDT_PROP:
+        return fdt_getprop_by_offset(fdt, offset, &name, &length) == NULL ? length : 0;
+    case FDT_END:
+        return *depth != 0 ? -FDT_ERR_BADSTRUCTURE : 0;
+    default:
+        return 0;
+    }
+}
+
+int fdt_check_full(const void *fdt, size_t bufsize)
+{
+    int error = check_blocks(fdt, bufsize);
+    int depth = 0, next = 0;
+    uint32_t tag = FDT_NOP;
+
+    while (error == 0 && tag != FDT_END) { /* ends: each tag takes at least four bytes */
+        int offset = next;
+        bool root_ended = tag == FDT_END_NODE && depth == 0;
+
+        tag = fdt_next_tag(fdt, offset, &next);
+        error = next < 0 ? next : check_tag(fdt, offset, tag, &depth);
+        if (error == 0 && root_ended && tag != FDT_END) {
+            error = -FDT_ERR_BADSTRUCTURE;
+        }
+    }
+    return error;
+}

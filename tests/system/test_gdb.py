@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Debugging as docs/debugging.md says."""
+import re
+import shlex
+import socket
+import subprocess
+
+import pytest
+
+from support import BUILD, PASS, TEST_ELF, TIMEOUT, axvm, guest_vm, run_command
+
+ELF = BUILD / "metal/aarch64/axvm.elf"
+
+
+class Debugged:
+    """A machine that waits for gdb."""
+
+    def __init__(self, start, *files):
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            port = server.getsockname()[1]
+        command = run_command(files, smp=1)
+        self.machine = start.command(command[:2] + [f"--gdb={port}"] + command[2:])
+        line = self.machine.expect(r"    (gdb-multiarch .*?)\r*\n")[1]
+        self.words = shlex.split(line)
+
+    def gdb(self, *commands):
+        """What gdb says to the commands, after those that axvm has printed. The machine goes on when gdb ends."""
+        words = [*self.words, "-nx", "-batch"]
+        for command in commands:
+            words += ["-ex", command]
+        done = subprocess.run(words, capture_output=True, text=True, timeout=TIMEOUT, stdin=subprocess.DEVNULL)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+
+@pytest.fixture
+def debugged(start, tmp_path):
+    return Debugged(start, guest_vm(tmp_path, "psci"))
+
+
+def test_gdb_stops_the_hypervisor_at_an_exit(debugged):
+    said = debugged.gdb("break a64_exit_sync", "continue", "print/x frame->pc", "backtrace")
+    assert 0x40080000 <= int(re.search(r"\$1 = (0x\w+)", said)[1], 16) < 0x40100000, said
+    assert re.search(r"#0  a64_exit_sync \(frame=.*exit\.c", said), said
+    assert re.search(r"#1  .* in exit_sync \(\) at .*cpu_entry\.S", said), said
+    debugged.machine.expect(PASS)
+
+
+def test_gdb_stops_a_guest(debugged):
+    said = debugged.gdb(f"add-symbol-file {TEST_ELF}", "break test_main", "continue", "print machine.cpu_count",
+                        "info symbol $pc")
+    assert "Breakpoint 1, test_main ()" in said
+    assert "$1 = 1" in said
+    assert re.search(r"test_main( \+ \d+)? in section .text", said), said
+    debugged.machine.expect(PASS)
+
+
+def test_a_fault_of_the_hypervisor_says_where_it_was(debugged):
+    debugged.gdb("break a64_exit_sync", "continue", "set {unsigned int}$pc = 0")  # UDF
+    machine = debugged.machine
+    machine.expect("error: pCPU 0: unknown reason in the hypervisor, which gives this pCPU up")
+    at, caller = machine.expect(r"error: at image\+(0x\w+) from \+(0x\w+)").groups()
+    lines = subprocess.run(["aarch64-linux-gnu-addr2line", "-fip", "-e", ELF, at, caller], check=True,
+                           capture_output=True, text=True).stdout.splitlines()
+    assert "a64_exit_sync at" in lines[0] and "cpu_entry.S" in lines[-1], lines
+
+
+def test_gdbs_port_is_checked(tmp_path):
+    vm = guest_vm(tmp_path, "psci")
+    for port in "0", "65536", "-1", "x", "1K1":
+        result = axvm("run", f"--gdb={port}", vm, "--dry-run")
+        assert result.returncode == 2 and f"--gdb={port}: expected a TCP port" in result.stderr
+    assert axvm("run", "--gdb", vm, "--dry-run").stdout.endswith(" -S -gdb tcp:127.0.0.1:1234\n")
+
+
+def test_what_is_no_image_cant_be_debugged(tmp_path):
+    result = axvm("run", "--gdb", guest_vm(tmp_path, "psci"), "--image", tmp_path)
+    assert result.returncode == 1 and "QEMU doesn't say where it loads" in result.stderr

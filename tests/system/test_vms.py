@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Several VMs on one machine: each with its console, none disturbed by what happens to another."""
+import re
+
+import pytest
+
+from support import NEXT_VM, PASS, PROMPT, Monitor, Shell, guest_vm, linux_vm
+
+def quiet_vm(directory, name="linux", **keys):
+    """Linux that doesn't talk while it boots."""
+    return linux_vm(directory, name, cmdline="console=ttyAMA0 quiet", **keys)
+
+
+# ---- Consoles ----
+
+
+def test_two_linuxes_side_by_side_and_the_focus_moves(start, tmp_path):
+    machine = start(quiet_vm(tmp_path, "one", cpus=2), quiet_vm(tmp_path, "two", cpus=1))
+    machine.expect_all(PROMPT, r"\[two\] axvm guest: 1 CPUs")
+    machine.type("\r")
+    assert Shell(machine).run("nproc") == "2"
+    machine.type(NEXT_VM)
+    machine.expect("axvm: the console is two's now")
+    two = Shell(machine)
+    assert two.run("nproc") == "1"
+    two.run("echo two > /tmp/name")
+    machine.type(NEXT_VM)
+    machine.expect("axvm: the console is one's now")
+    one = Shell(machine)
+    assert one.run("ls /tmp") == ""
+    assert one.run("nproc") == "2"
+
+
+def test_output_without_focus_comes_as_labelled_lines(start, tmp_path):
+    machine = start(guest_vm(tmp_path, "hang", "one"), guest_vm(tmp_path, "faults", "two"))
+    machine.expect_all(r"\nhang: ", r"\n\[two\] test guest: faults, 1 CPUs", r"\n\[two\] " + PASS)
+
+
+# The VM that has the focus may be interrupted in the middle of a line, or at its end; it is then painted again below.
+def test_lines_of_different_vms_never_mix(start, tmp_path):
+    machine = start(*[guest_vm(tmp_path, "chatter", name) for name in ("one", "two", "three")])
+    machine.expect_end()
+    chatter = [f"chatter {i:03} abcdefghijklmnopqrstuvwxyz" for i in range(300)]
+    whole = {*chatter, "test guest: chatter, 1 CPUs, 32 MiB at 0x40000000", "GUEST PASS: 0 failed"}
+    said = {"one": [], "two": [], "three": []}
+    focus = "one"
+    for line in machine.lines():
+        if line.startswith("axvm: "):
+            moved = re.fullmatch(r"axvm: the console is (\w+)'s now", line)
+            focus = moved[1] if moved else focus
+            continue
+        label = re.match(r"\[(\w+)\] ", line)
+        text = line[label.end():] if label else line
+        assert text in whole or (not label and any(complete.startswith(text) for complete in whole)), line
+        if text in whole and text not in said[label[1] if label else focus]:
+            said[label[1] if label else focus].append(text)
+    for name, texts in said.items():
+        assert [text for text in texts if text in chatter] == chatter, name
+
+
+def test_a_busy_neighbour_doesnt_garble_a_prompt(start, tmp_path):
+    machine = start(quiet_vm(tmp_path, "one"), quiet_vm(tmp_path, "two"))
+    machine.expect_all(r"\[two\] axvm guest: ", PROMPT)
+    machine.type(NEXT_VM)
+    Shell(machine).start("while true; do echo tick tock; usleep 50000; done")
+    machine.expect("\ntick tock")
+    machine.type(NEXT_VM)
+    machine.expect("axvm: the console is one's now")
+    machine.expect(r"\[two\] tick tock")
+    machine.type("echo $((6 * 7)) is the answer\r")
+    machine.expect(r"\n42 is the answer\r*\n")
+    machine.expect(r"\[two\] tick tock")
+
+
+# ---- Independence ----
+
+
+def test_one_powers_off_while_the_other_goes_on(start, tmp_path):
+    machine = start(quiet_vm(tmp_path, "one"), quiet_vm(tmp_path, "two"))
+    machine.expect_all(r"\[two\] axvm guest: ", PROMPT)
+    machine.type("poweroff -f\r")
+    machine.expect("axvm: vm one: powered off")
+    machine.expect("axvm: the console is two's now")
+    two = Shell(machine)
+    assert two.run("echo $((6 * 7))") == "42"
+    two.start("poweroff -f")
+    machine.expect("axvm: vm two: powered off")
+    machine.expect_end()
+
+
+def test_one_reboots_while_the_other_goes_on(start, tmp_path):
+    machine = start(quiet_vm(tmp_path, "one"), guest_vm(tmp_path, "reset"))
+    one = Shell(machine)
+    for _ in range(3):
+        machine.expect(r"\[reset\] reset: marked")
+    assert one.run("echo $((6 * 7))") == "42"
+    assert "[reset] FAIL" not in machine.log
+
+
+def test_a_failing_vm_leaves_the_others_alone(start, tmp_path):
+    greedy = guest_vm(tmp_path, "memory", "greedy", memory="1G", lazy=True)
+    machine = start(quiet_vm(tmp_path, "one", memory="192M"), greedy, memory="512M")
+    machine.expect_all("axvm: .*greedy.*failed", PROMPT)
+    machine.type("\r")
+    one = Shell(machine)
+    assert one.run("echo $((6 * 7))") == "42"
+    one.start("poweroff -f")
+    machine.expect_end()
+
+
+@pytest.mark.parametrize("vice", ["storm", "hang"])
+def test_a_guest_gone_wild_doesnt_stop_its_neighbour_on_the_same_cpu(start, tmp_path, vice):
+    machine = start(guest_vm(tmp_path, vice), guest_vm(tmp_path, "smp", cpus=2), smp=1)
+    machine.expect_all(f"{vice}: ", r"\[smp\] " + PASS, "axvm: vm smp: powered off")
+
+
+def test_vms_that_share_a_cpu_dont_see_each_others_registers(start, tmp_path):
+    vms = [guest_vm(tmp_path, "state", name) for name in ("one", "two", "three")]
+    machine = start(*vms, smp=1)
+    machine.expect_end()
+    assert machine.log.count("GUEST PASS: 0 failed") == 3
+
+
+def test_noise_doesnt_disturb_linux(start, tmp_path):
+    machine = start(quiet_vm(tmp_path, "one", cpus=2), guest_vm(tmp_path, "noise", cpus=2), smp=2)
+    machine.expect_all(r"\[noise\] " + PASS, PROMPT)
+    machine.type("\r")
+    assert "agree" in Shell(machine).run("smpstress 2")
+
+
+def test_a_wild_guest_doesnt_stop_linux(start, tmp_path):
+    machine = start(quiet_vm(tmp_path, "one", cpus=2), guest_vm(tmp_path, "storm"), smp=2)
+    one = Shell(machine)
+    assert "agree" in one.run("smpstress 3")
+
+
+# ---- CPUs ----
+
+
+def test_four_vcpus_on_two_cpus(start, tmp_path):
+    shell = Shell(start(quiet_vm(tmp_path, cpus=4), smp=2))
+    assert shell.run("nproc") == "4"
+    assert "smpstress: 4 CPUs agree" in shell.run("smpstress 3")
+
+
+def test_four_vcpus_on_two_cpus_spin_and_interrupt_each_other(start, tmp_path):
+    machine = start(guest_vm(tmp_path, "smp", cpus=4), smp=2)
+    machine.expect(PASS)
+    machine.expect_end()
+
+
+def test_two_vms_of_two_vcpus_on_one_cpu(start, tmp_path):
+    machine = start(quiet_vm(tmp_path, "one", cpus=2), quiet_vm(tmp_path, "two", cpus=2), smp=1)
+    machine.expect_all(r"\[two\] axvm guest: 2 CPUs", PROMPT)
+    machine.type("smpstress 2\r")
+    machine.expect("smpstress 2\r")
+    machine.type(NEXT_VM)
+    Shell(machine).start("smpstress 2")
+    machine.expect_all(r"\n\[one\] smpstress: 2 CPUs agree", r"\nsmpstress: 2 CPUs agree")
+
+
+# From outside: which of the machine's CPUs are ever found in a guest (EL1), and which are not.
+def test_vcpus_stay_on_the_cpus_they_are_pinned_to(start, tmp_path):
+    socket = tmp_path / "qmp"
+    machine = start(guest_vm(tmp_path, "hang", "one", base={"phys_cpu_sets": [0x8]}),
+                    guest_vm(tmp_path, "hang", "two", base={"phys_cpu_sets": [0x2]}),
+                    qemu_args=["-qmp", f"unix:{socket},server=on,wait=off"])
+    machine.expect_all(r"\nhang: ", r"\[two\] hang: ")
+    monitor = Monitor(socket)
+    seen = set()
+    for _ in range(30):
+        monitor.call("stop")
+        registers = monitor.command("info registers -a")
+        levels = re.findall(r"CPU#(\d+).*?PSTATE=\S+ \S+ (?:NS )?EL(\d)", registers, re.DOTALL)
+        monitor.call("cont")
+        assert len(levels) == 4
+        seen |= {int(cpu) for cpu, level in levels if level != "2"}
+    assert seen == {1, 3}
+
+
+def test_two_vcpus_pinned_to_one_cpu_take_turns(start, tmp_path):
+    machine = start(guest_vm(tmp_path, "smp", cpus=2, base={"phys_cpu_sets": [0x4, 0x4]}))
+    machine.expect(PASS)
+    machine.expect_end()

@@ -1,0 +1,609 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The generic timer of EL1 (Arm ARM D12.2): the virtual one is the hardware's, the physical one is emulated. */
+#include "support/a64_machine.h"
+#include "support/random.h"
+
+#include "arch/aarch64/hcr.h"
+#include "lib/host.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <cmocka.h>
+
+#define NOW UINT64_C(1000000) /* when the VM boots */
+#define PPI_CNTV 27U
+#define PPI_CNTP 30U
+
+#define TVAL 0U
+#define CTL 1U
+#define CVAL 2U
+
+static struct axvm *vm;
+
+static int setup(void **state)
+{
+    int error = a64_machine_setup(state);
+
+    fake_hal_set_ticks(NOW);
+    vm = a64_machine_vm(1, NULL);
+    return error;
+}
+
+static uint64_t cntp_read(struct a64_frame *frame, unsigned reg)
+{
+    return a64_guest_mrs(frame, 3, 3, 14, 2, reg);
+}
+
+static void cntp_write(struct a64_frame *frame, unsigned reg, uint64_t value)
+{
+    a64_guest_msr(frame, 3, 3, 14, 2, reg, value);
+}
+
+static void run(a64_guest *guest)
+{
+    assert_int_equal(a64_machine_run(vm, 0, guest).kind, AXVM_EXIT_EXTERNAL_INTERRUPT);
+}
+
+static void guest_enables_interrupts(struct a64_frame *frame)
+{
+    frame->x[1] = 2; /* GICD_CTLR: group 1 */
+    a64_guest_store(frame, 0x08000000, 4, 1);
+    frame->x[1] = 1U << PPI_CNTV | 1U << PPI_CNTP; /* GICR_ISENABLER0 */
+    a64_guest_store(frame, 0x080b0100, 4, 1);
+    ich_model_set_pmr(0xf8);
+    ich_model_set_group(1, true);
+}
+
+/* ---- The physical timer's registers ---- */
+
+static void guest_uses_cntp(struct a64_frame *frame)
+{
+    cntp_write(frame, CVAL, NOW + 500);
+    assert_int_equal(cntp_read(frame, CVAL), NOW + 500);
+    assert_int_equal(cntp_read(frame, TVAL), 500);
+    cntp_write(frame, CTL, UINT64_MAX);
+    assert_int_equal(cntp_read(frame, CTL), 3); /* not due */
+    cntp_write(frame, CTL, 2);
+    assert_int_equal(cntp_read(frame, CTL) & 3, 2);
+    cntp_write(frame, CTL, 1);
+    fake_hal_advance(499);
+    assert_int_equal(cntp_read(frame, CTL), 1);
+    fake_hal_advance(1);
+    assert_int_equal(cntp_read(frame, CTL), 5);
+    assert_int_equal(cntp_read(frame, TVAL), 0);
+    fake_hal_advance(1);
+    assert_int_equal(cntp_read(frame, TVAL), 0xffffffff); /* -1, of 32 bits */
+    cntp_write(frame, CTL, 3);
+    assert_int_equal(cntp_read(frame, CTL), 7); /* the condition holds, masked or not */
+}
+
+static void test_cntp_registers_count_as_the_manual_says(void **state)
+{
+    (void)state;
+    run(guest_uses_cntp);
+}
+
+static void guest_uses_tval(struct a64_frame *frame)
+{
+    static const struct {
+        uint64_t tval, offset; /* CVAL - count */
+    } table[] = {
+        {0, 0}, {1, 1}, {0x7fffffff, 0x7fffffff}, {0x80000000, UINT64_C(0xffffffff80000000)}, {0xffffffff, UINT64_MAX},
+        {UINT64_C(0x1234567800000005), 5},
+    };
+
+    for (unsigned i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+        cntp_write(frame, TVAL, table[i].tval);
+        assert_int_equal(cntp_read(frame, CVAL), hal->ticks() + table[i].offset);
+        assert_int_equal(cntp_read(frame, TVAL), (uint32_t)table[i].tval);
+    }
+}
+
+static void test_tval_is_a_signed_32_bit_view_of_cval(void **state)
+{
+    (void)state;
+    run(guest_uses_tval);
+    fake_hal_set_ticks(5); /* TVAL = -5 and less wraps */
+    run(guest_uses_tval);
+    fake_hal_set_ticks(UINT64_MAX - 5);
+    run(guest_uses_tval);
+}
+
+/* CVAL is compared unsigned: what lies before the count is due, what is past 2^63 isn't. */
+static void guest_uses_extremes(struct a64_frame *frame)
+{
+    cntp_write(frame, CTL, 1);
+    cntp_write(frame, CVAL, 0);
+    assert_int_equal(cntp_read(frame, CTL), 5);
+    cntp_write(frame, CVAL, UINT64_MAX);
+    assert_int_equal(cntp_read(frame, CTL), 1);
+    cntp_write(frame, CVAL, UINT64_C(1) << 63);
+    assert_int_equal(cntp_read(frame, CTL), 1);
+}
+
+static void test_extreme_compare_values(void **state)
+{
+    (void)state;
+    run(guest_uses_extremes);
+}
+
+/* ---- The physical timer's interrupt ---- */
+
+static void guest_arms_cntp(struct a64_frame *frame)
+{
+    guest_enables_interrupts(frame);
+    cntp_write(frame, CVAL, NOW + 100);
+    cntp_write(frame, CTL, 1);
+    assert_false(ich_model_signalled(1));
+    fake_hal_advance(99);
+    a64_guest_irq(frame, AXVM_IRQ_HANDLED, 0);
+    assert_false(ich_model_signalled(1));
+    fake_hal_advance(1); /* the host's timer interrupt */
+    a64_guest_irq(frame, AXVM_IRQ_HANDLED, 26);
+    assert_true(ich_model_signalled(1));
+    assert_int_equal(ich_model_ack(1), PPI_CNTP);
+    cntp_write(frame, CVAL, NOW + 200); /* the guest's handler */
+    ich_model_eoi(1, PPI_CNTP);
+    a64_guest_irq(frame, AXVM_IRQ_MAINTENANCE, 25);
+    assert_false(ich_model_signalled(1));
+    fake_hal_advance(100);
+    a64_guest_irq(frame, AXVM_IRQ_HANDLED, 26);
+    assert_int_equal(ich_model_ack(1), PPI_CNTP);
+    ich_model_eoi(1, PPI_CNTP); /* without quieting it: it is still due */
+    a64_guest_irq(frame, AXVM_IRQ_MAINTENANCE, 25);
+    assert_int_equal(ich_model_ack(1), PPI_CNTP);
+    cntp_write(frame, CTL, 0);
+    ich_model_eoi(1, PPI_CNTP);
+    a64_guest_irq(frame, AXVM_IRQ_MAINTENANCE, 25);
+    assert_false(ich_model_signalled(1));
+}
+
+static void test_cntp_interrupt_is_the_level_of_its_condition(void **state)
+{
+    (void)state;
+    run(guest_arms_cntp);
+    assert_int_equal(fake_hal_timers(0), 0);
+}
+
+static void guest_masks_cntp(struct a64_frame *frame)
+{
+    guest_enables_interrupts(frame);
+    cntp_write(frame, CVAL, NOW);
+    cntp_write(frame, CTL, 3);
+    assert_false(ich_model_signalled(1));
+    cntp_write(frame, CTL, 1);
+    assert_true(ich_model_signalled(1));
+    cntp_write(frame, CTL, 3);
+    assert_false(ich_model_signalled(1));
+    cntp_write(frame, CTL, 1);
+    cntp_write(frame, TVAL, 10);
+    assert_false(ich_model_signalled(1));
+    assert_int_equal(fake_hal_next_deadline(0), NOW + 10);
+    cntp_write(frame, CTL, 0);
+    assert_int_equal(fake_hal_timers(0), 0);
+}
+
+static void test_cntp_is_masked_and_moved_at_once(void **state)
+{
+    (void)state;
+    run(guest_masks_cntp);
+}
+
+static void guest_waits_for_cntp(struct a64_frame *frame)
+{
+    guest_enables_interrupts(frame);
+    cntp_write(frame, CVAL, NOW + 1000);
+    cntp_write(frame, CTL, 1);
+    a64_guest_wfi(frame);
+}
+
+static void test_cntp_wakes_a_waiting_vcpu(void **state)
+{
+    (void)state;
+    assert_int_equal(a64_machine_run(vm, 0, guest_waits_for_cntp).kind, AXVM_EXIT_HALT);
+    fake_hal_forget();
+    fake_hal_advance(999);
+    assert_false(axvm_vcpu_runnable(vm, 0));
+    assert_int_equal(fake_hal_kicks(), 0);
+    fake_hal_advance(1);
+    assert_true(axvm_vcpu_runnable(vm, 0));
+    assert_int_equal(fake_hal_kicks_of(axvm_id(vm), 0), 1);
+}
+
+/* A vCPU that moves takes its host timer with it. */
+static void guest_arms_cntp_only(struct a64_frame *frame)
+{
+    guest_enables_interrupts(frame);
+    cntp_write(frame, CVAL, NOW + 1000);
+    cntp_write(frame, CTL, 1);
+}
+
+static void test_cntp_moves_with_its_vcpu(void **state)
+{
+    (void)state;
+    run(guest_arms_cntp_only);
+    assert_int_equal(fake_hal_timers(0), 1);
+    axvm_release_vcpu(vm, 0);
+    a64_machine_pcpu(1);
+    run(NULL);
+    assert_int_equal(fake_hal_timers(0), 0);
+    assert_int_equal(fake_hal_next_deadline(1), NOW + 1000);
+}
+
+/* ---- The virtual timer ---- */
+
+static uint64_t cntv_cval;
+
+static void guest_arms_cntv(struct a64_frame *frame)
+{
+    (void)frame;
+    a64_model_cpu()->cntv_cval = cntv_cval;
+    a64_model_cpu()->cntv_ctl = CNT_CTL_ENABLE;
+}
+
+static void guest_waits_for_cntv(struct a64_frame *frame)
+{
+    guest_enables_interrupts(frame);
+    guest_arms_cntv(frame);
+    a64_guest_wfi(frame);
+}
+
+static enum axvm_exit_kind wait_for_cntv(uint64_t cval)
+{
+    cntv_cval = cval;
+    return a64_machine_run(vm, 0, guest_waits_for_cntv).kind;
+}
+
+static void guest_sees_time(struct a64_frame *frame)
+{
+    frame->x[10] = hal->ticks() - a64_model_cpu()->controls.cntvoff;
+}
+
+static uint64_t virtual_time(void)
+{
+    run(guest_sees_time);
+    return a64_machine_vcpu(vm, 0)->frame.x[10];
+}
+
+static void test_virtual_time_begins_at_boot(void **state)
+{
+    (void)state;
+    assert_int_equal(virtual_time(), 0);
+    fake_hal_advance(77);
+    assert_int_equal(virtual_time(), 77);
+}
+
+static void test_cntv_stays_in_the_hardware_between_runs(void **state)
+{
+    (void)state;
+    cntv_cval = 500;
+    run(guest_arms_cntv);
+    assert_int_equal(a64_model_cpu()->cntv_ctl, CNT_CTL_ENABLE);
+    assert_int_equal(fake_hal_timers(0), 0);
+}
+
+/* Off while the vCPU waits, with a host timer at the same tick in its place; never early. */
+static void test_a_wait_ends_at_the_very_tick(void **state)
+{
+    (void)state;
+    assert_int_equal(wait_for_cntv(500), AXVM_EXIT_HALT);
+    assert_int_equal(a64_model_cpu()->cntv_ctl, 0);
+    assert_int_equal(fake_hal_next_deadline(0), NOW + 500);
+    assert_false(axvm_vcpu_runnable(vm, 0));
+    fake_hal_forget();
+    fake_hal_advance(499);
+    assert_false(axvm_vcpu_runnable(vm, 0));
+    assert_int_equal(fake_hal_kicks(), 0);
+    fake_hal_advance(1);
+    assert_true(axvm_vcpu_runnable(vm, 0));
+    assert_int_equal(fake_hal_kicks_of(axvm_id(vm), 0), 1);
+    run(NULL);
+    assert_int_equal(a64_model_cpu()->cntv_ctl & 3, CNT_CTL_ENABLE);
+    assert_int_equal(a64_model_cpu()->cntv_cval, 500);
+    assert_true(a64_model_cntv_up(a64_model_cpu())); /* the hardware interrupts the guest now */
+}
+
+static void test_a_wait_that_ends_early_for_another_reason_disarms(void **state)
+{
+    (void)state;
+    assert_int_equal(wait_for_cntv(500), AXVM_EXIT_HALT);
+    fake_hal_advance(100);
+    run(NULL);
+    assert_int_equal(fake_hal_timers(0), 0);
+    assert_int_equal(a64_model_cpu()->cntv_ctl & 3, CNT_CTL_ENABLE);
+}
+
+/* The guest's own wait for a deadline that has passed isn't one. */
+static unsigned waits;
+
+static void guest_waits_too_late(struct a64_frame *frame)
+{
+    if (waits++ == 0) {
+        guest_waits_for_cntv(frame);
+    }
+}
+
+static void test_no_wait_for_a_deadline_that_has_passed(void **state)
+{
+    (void)state;
+    fake_hal_advance(1000);
+    cntv_cval = 1000;
+    waits = 0;
+    run(guest_waits_too_late);
+    assert_int_equal(waits, 2);
+    assert_int_equal(fake_hal_timers(0), 0);
+}
+
+static void guest_waits_with_timer_off(struct a64_frame *frame)
+{
+    a64_model_cpu()->cntv_cval = 0;
+    a64_model_cpu()->cntv_ctl = frame->x[20];
+    a64_guest_wfi(frame);
+}
+
+static void test_a_timer_that_is_off_or_masked_wakes_nobody(void **state)
+{
+    static const uint64_t ctl[] = {0, CNT_CTL_IMASK, CNT_CTL_IMASK | CNT_CTL_ENABLE};
+
+    (void)state;
+    run(NULL);
+    for (unsigned i = 0; i < 3; i++) {
+        a64_machine_vcpu(vm, 0)->frame.x[20] = ctl[i];
+        assert_int_equal(a64_machine_run(vm, 0, guest_waits_with_timer_off).kind, AXVM_EXIT_HALT);
+        assert_int_equal(fake_hal_timers(0), 0);
+        assert_false(axvm_vcpu_runnable(vm, 0));
+    }
+}
+
+static void test_deadlines_beyond_the_counter_wake_nobody(void **state)
+{
+    (void)state;
+    assert_int_equal(wait_for_cntv(UINT64_MAX), AXVM_EXIT_HALT);
+    assert_int_equal(fake_hal_timers(0), 0);
+    assert_false(axvm_vcpu_runnable(vm, 0));
+    assert_int_equal(wait_for_cntv(UINT64_MAX - NOW - 1), AXVM_EXIT_HALT);
+    assert_int_equal(fake_hal_next_deadline(0), UINT64_MAX - 1);
+}
+
+/* A vCPU that loses its pCPU while it could run. */
+static void test_cntv_fires_while_another_vm_runs(void **state)
+{
+    struct axvm *other = a64_machine_vm(1, NULL);
+
+    (void)state;
+    cntv_cval = 500;
+    run(guest_enables_interrupts);
+    run(guest_arms_cntv);
+    a64_machine_run(other, 0, NULL);
+    assert_int_equal(a64_model_cpu()->cntv_ctl, 0);
+    assert_int_equal(fake_hal_next_deadline(0), NOW + 500);
+    fake_hal_forget();
+    fake_hal_advance(500);
+    assert_int_equal(fake_hal_kicks_of(axvm_id(vm), 0), 1);
+    run(NULL);
+    assert_int_equal(a64_model_cpu()->cntv_cval, 500);
+    assert_int_equal(fake_hal_timers(0), 0);
+}
+
+/* ---- The virtual timer's interrupt is the hardware's ---- */
+
+static void guest_takes_cntv(struct a64_frame *frame)
+{
+    guest_enables_interrupts(frame);
+    a64_guest_irq(frame, AXVM_IRQ_GUEST, PPI_CNTV);
+    assert_int_equal(ich_model_ack(1), PPI_CNTV);
+}
+
+static void guest_ends_cntv(struct a64_frame *frame)
+{
+    (void)frame;
+    assert_true(fake_hal_irq_active(0, PPI_CNTV));
+    ich_model_eoi(1, PPI_CNTV);
+    assert_false(fake_hal_irq_active(0, PPI_CNTV));
+}
+
+static void guest_sees_ppi_inactive(struct a64_frame *frame)
+{
+    (void)frame;
+    assert_false(fake_hal_irq_active(0, PPI_CNTV));
+}
+
+/* While it is being handled the physical PPI stays active, for this guest alone. */
+static void test_physical_interrupt_is_active_while_its_guest_handles_it(void **state)
+{
+    struct axvm *other = a64_machine_vm(1, NULL);
+
+    (void)state;
+    run(guest_takes_cntv);
+    assert_true(fake_hal_irq_active(0, PPI_CNTV));
+    a64_machine_run(other, 0, guest_sees_ppi_inactive);
+    run(guest_ends_cntv);
+    a64_machine_run(other, 0, guest_sees_ppi_inactive);
+    run(guest_sees_ppi_inactive);
+}
+
+/* ---- Suspend ---- */
+
+static void suspend_for(uint64_t ticks)
+{
+    assert_int_equal(axvm_suspend(vm), 0);
+    fake_hal_advance(ticks);
+    assert_int_equal(axvm_resume(vm), 0);
+}
+
+static void test_virtual_time_stands_still_while_suspended(void **state)
+{
+    (void)state;
+    fake_hal_advance(100);
+    assert_int_equal(virtual_time(), 100);
+    suspend_for(5000);
+    assert_int_equal(virtual_time(), 100);
+    suspend_for(1);
+    fake_hal_advance(3);
+    assert_int_equal(virtual_time(), 103);
+}
+
+static void test_a_wait_lasts_longer_by_the_time_it_was_suspended(void **state)
+{
+    (void)state;
+    assert_int_equal(wait_for_cntv(500), AXVM_EXIT_HALT);
+    fake_hal_advance(100);
+    suspend_for(200);
+    assert_false(axvm_vcpu_runnable(vm, 0));
+    assert_int_equal(fake_hal_next_deadline(0), NOW + 700);
+    fake_hal_forget();
+    fake_hal_advance(399);
+    assert_false(axvm_vcpu_runnable(vm, 0));
+    assert_int_equal(fake_hal_kicks(), 0);
+    fake_hal_advance(1);
+    assert_true(axvm_vcpu_runnable(vm, 0));
+    assert_int_equal(fake_hal_kicks_of(axvm_id(vm), 0), 1);
+}
+
+static void test_a_deadline_that_passes_while_suspended_has_not_passed(void **state)
+{
+    (void)state;
+    assert_int_equal(wait_for_cntv(500), AXVM_EXIT_HALT);
+    fake_hal_advance(100);
+    suspend_for(10000);
+    assert_false(axvm_vcpu_runnable(vm, 0));
+    fake_hal_advance(399);
+    assert_false(axvm_vcpu_runnable(vm, 0));
+    fake_hal_advance(1);
+    assert_true(axvm_vcpu_runnable(vm, 0));
+}
+
+static void test_reset_stops_the_timers(void **state)
+{
+    (void)state;
+    run(guest_arms_cntp_only);
+    assert_int_equal(wait_for_cntv(500), AXVM_EXIT_HALT);
+    assert_true(fake_hal_timers(0) > 0);
+    assert_int_equal(axvm_shutdown(vm), 0);
+    assert_int_equal(axvm_reset(vm), 0);
+    assert_int_equal(fake_hal_timers(0), 0);
+    fake_hal_advance(12345);
+    assert_int_equal(axvm_boot(vm), 0);
+    assert_int_equal(virtual_time(), 0);
+    assert_int_equal(a64_model_cpu()->cntv_ctl & 3, 0);
+}
+
+/* ---- Both, against a model ---- */
+
+static struct {
+    uint64_t p_ctl, p_cval, v_ctl, v_cval;
+} model;
+
+static bool due(uint64_t ctl, uint64_t cval, uint64_t now)
+{
+    return (ctl & 3) == 1 && now >= cval;
+}
+
+static uint64_t random_cval(uint64_t now)
+{
+    return random_below(8) == 0 ? random_u64() : now + random_below(200) - 50;
+}
+
+static void guest_acts_at_random(struct a64_frame *frame)
+{
+    uint64_t virtual_now = hal->ticks() - a64_model_cpu()->controls.cntvoff;
+
+    assert_int_equal(a64_model_cpu()->cntv_ctl & 3, model.v_ctl);
+    assert_int_equal(a64_model_cpu()->cntv_cval, model.v_cval);
+    switch (random_below(4)) {
+    case 0:
+        model.p_cval = random_cval(hal->ticks());
+        cntp_write(frame, CVAL, model.p_cval);
+        break;
+    case 1:
+        model.p_ctl = random_below(4);
+        cntp_write(frame, CTL, model.p_ctl);
+        break;
+    case 2:
+        model.v_ctl = a64_model_cpu()->cntv_ctl = random_below(4);
+        model.v_cval = a64_model_cpu()->cntv_cval = random_cval(virtual_now);
+        break;
+    default:
+        break;
+    }
+    assert_int_equal(cntp_read(frame, CVAL), model.p_cval);
+    assert_int_equal(cntp_read(frame, CTL) & 3, model.p_ctl);
+    assert_int_equal(cntp_read(frame, CTL) >> 2 & 1, hal->ticks() >= model.p_cval ? 1 : 0);
+    assert_int_equal(ich_model_signalled(1), due(model.p_ctl, model.p_cval, hal->ticks()));
+    if (random_below(2) != 0) {
+        a64_guest_wfi(frame);
+    }
+}
+
+/* At all times, a waiting vCPU is runnable exactly when one of its timers is due. */
+static void test_random_use_against_a_model(void **state)
+{
+    uint64_t offset = NOW;
+
+    (void)state;
+    random_start("timers");
+    run(guest_enables_interrupts);
+    for (unsigned i = 0; i < 20000; i++) {
+        uint64_t now = hal->ticks();
+        bool is_due = due(model.p_ctl, model.p_cval, now) || due(model.v_ctl, model.v_cval, now - offset);
+
+        if (axvm_vcpu_state(vm, 0) == AXVM_VCPU_BLOCKED) {
+            assert_int_equal(axvm_vcpu_runnable(vm, 0), is_due);
+        }
+        switch (random_below(4)) {
+        case 0:
+            fake_hal_advance(random_below(100));
+            break;
+        case 1:
+            axvm_release_vcpu(vm, 0);
+            a64_machine_pcpu((unsigned)random_below(2));
+            break;
+        case 2:
+            if (random_below(8) == 0) {
+                uint64_t ticks = random_below(1000);
+
+                suspend_for(ticks);
+                offset += ticks;
+            }
+            break;
+        default:
+            if (!due(model.v_ctl, model.v_cval, now - offset)) { /* its interrupt isn't played here */
+                a64_machine_run(vm, 0, guest_acts_at_random);
+            } else {
+                model.v_ctl = 0;
+                run(NULL);
+                a64_model_cpu()->cntv_ctl = 0;
+            }
+        }
+    }
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, a64_machine_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_cntp_registers_count_as_the_manual_says),
+        TEST(test_tval_is_a_signed_32_bit_view_of_cval),
+        TEST(test_extreme_compare_values),
+        TEST(test_cntp_interrupt_is_the_level_of_its_condition),
+        TEST(test_cntp_is_masked_and_moved_at_once),
+        TEST(test_cntp_wakes_a_waiting_vcpu),
+        TEST(test_cntp_moves_with_its_vcpu),
+        TEST(test_virtual_time_begins_at_boot),
+        TEST(test_cntv_stays_in_the_hardware_between_runs),
+        TEST(test_a_wait_ends_at_the_very_tick),
+        TEST(test_a_wait_that_ends_early_for_another_reason_disarms),
+        TEST(test_no_wait_for_a_deadline_that_has_passed),
+        TEST(test_a_timer_that_is_off_or_masked_wakes_nobody),
+        TEST(test_deadlines_beyond_the_counter_wake_nobody),
+        TEST(test_cntv_fires_while_another_vm_runs),
+        TEST(test_physical_interrupt_is_active_while_its_guest_handles_it),
+        TEST(test_virtual_time_stands_still_while_suspended),
+        TEST(test_a_wait_lasts_longer_by_the_time_it_was_suspended),
+        TEST(test_a_deadline_that_passes_while_suspended_has_not_passed),
+        TEST(test_reset_stops_the_timers),
+        TEST(test_random_use_against_a_model),
+    };
+
+    return cmocka_run_group_tests_name("a64_timer", tests, NULL, NULL);
+}

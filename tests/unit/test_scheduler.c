@@ -1,0 +1,627 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * host/metal/scheduler.c, over a library that does what a script says: struct vm_script stands for struct axvm, and
+ * each axvm_run_vcpu() takes the next step of the vCPU's script.
+ */
+#include "scheduler.h"
+
+#include "host.h"
+#include "lib/host.h"
+#include "lib/log.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define MAX_VCPUS 4
+#define TICK_HZ 1000
+
+struct step {
+    enum axvm_exit_kind kind;
+    int error;
+    void (*during)(void); /* what happens while it runs */
+};
+
+struct vm_script {
+    enum axvm_state state;
+    bool runnable[MAX_VCPUS];
+    bool alone[MAX_VCPUS];
+    unsigned inside, released, resets, boots;
+    int reset_error;
+    enum axvm_system_event event;
+    struct step steps[MAX_VCPUS][8];
+    unsigned at[MAX_VCPUS];
+    uint64_t returned;
+};
+
+static struct vm_script scripts[4];
+static union {
+    struct sched_vm vm;
+    char frame[4096];
+} vms[4];
+static struct runqueue queues_[4];
+static unsigned kicks[AXVM_MAX_PCPUS];
+static bool awake[AXVM_MAX_PCPUS];
+static unsigned ended;
+static char trace[256], logged[1024];
+static struct axvm_timer *armed;
+static uint64_t now;
+static struct sched_vm *vm_a, *vm_b;
+
+static struct vm_script *script(const struct axvm *vm)
+{
+    return (struct vm_script *)(uintptr_t)vm;
+}
+
+/* ---- The host that the scheduler asks ---- */
+
+static uint64_t ticks(void)
+{
+    return now;
+}
+
+static void timer_arm(struct axvm_timer *timer)
+{
+    armed = timer;
+    timer->armed = true;
+}
+
+static void timer_cancel(struct axvm_timer *timer)
+{
+    armed = NULL;
+    timer->armed = false;
+}
+
+static const struct axvm_hal test_hal = {
+    .ticks = ticks,
+    .tick_hz = TICK_HZ,
+    .timer_arm = timer_arm,
+    .timer_cancel = timer_cancel,
+};
+const struct axvm_hal *hal = &test_hal;
+
+void host_kick(unsigned pcpu)
+{
+    kicks[pcpu]++;
+    awake[pcpu] = true;
+}
+
+void host_all_ended(void)
+{
+    ended++;
+}
+
+void host_console_gone(struct sched_vm *vm)
+{
+    (void)vm;
+}
+
+void host_console_end(struct sched_vm *vm)
+{
+    (void)vm;
+}
+
+static void note(const char *format, va_list list)
+{
+    size_t used = strlen(logged);
+
+    vsnprintf(logged + used, sizeof(logged) - used, format, list);
+    used = strlen(logged);
+    snprintf(logged + used, sizeof(logged) - used, "\n");
+}
+
+void log_line(enum axvm_log_level level, const char *format, ...)
+{
+    va_list list;
+
+    (void)level;
+    va_start(list, format);
+    note(format, list);
+    va_end(list);
+}
+
+int(fail)(int error, const char *format, ...) /* cmocka has a macro of that name */
+{
+    va_list list;
+
+    va_start(list, format);
+    note(format, list);
+    va_end(list);
+    return error;
+}
+
+/* ---- The library ---- */
+
+enum axvm_state axvm_state(const struct axvm *vm)
+{
+    return script(vm)->state;
+}
+
+const char *axvm_state_name(enum axvm_state state)
+{
+    return state == AXVM_STATE_FAILED ? "failed" : "?";
+}
+
+const char *axvm_exit_name(enum axvm_exit_kind kind)
+{
+    return kind == AXVM_EXIT_MMIO_READ ? "MmioRead" : "?";
+}
+
+bool axvm_vcpu_runnable(const struct axvm *vm, uint32_t vcpu)
+{
+    return script(vm)->state == AXVM_STATE_RUNNING && script(vm)->runnable[vcpu];
+}
+
+int axvm_vcpu_set_alone(struct axvm *vm, uint32_t vcpu, bool alone)
+{
+    script(vm)->alone[vcpu] = alone;
+    return AXVM_OK;
+}
+
+int axvm_set_return_value(struct axvm *vm, uint32_t vcpu, uint64_t value)
+{
+    (void)vcpu;
+    script(vm)->returned = value;
+    return AXVM_OK;
+}
+
+int axvm_release_vcpu(struct axvm *vm, uint32_t vcpu)
+{
+    script(vm)->released |= 1U << vcpu;
+    return AXVM_OK;
+}
+
+int axvm_reset(struct axvm *vm)
+{
+    script(vm)->resets++;
+    if (script(vm)->reset_error == AXVM_OK) {
+        script(vm)->state = AXVM_STATE_LOADED;
+    }
+    return script(vm)->reset_error;
+}
+
+int axvm_boot(struct axvm *vm)
+{
+    script(vm)->boots++;
+    script(vm)->state = AXVM_STATE_RUNNING;
+    return AXVM_OK;
+}
+
+void axvm_fail(struct axvm *vm, const char *reason)
+{
+    script(vm)->state = AXVM_STATE_FAILED;
+    log_line(AXVM_LOG_ERROR, "fail: %s", reason);
+}
+
+/* One step of the script; after its end the vCPU waits. */
+int axvm_run_vcpu(struct axvm *vm, uint32_t vcpu, struct axvm_exit *exit)
+{
+    struct vm_script *s = script(vm);
+    struct step step = s->steps[vcpu][s->at[vcpu]];
+    size_t used = strlen(trace);
+
+    snprintf(trace + used, sizeof(trace) - used, "%c%u ", (char)('a' + (s - scripts)), vcpu);
+    if (s->state != AXVM_STATE_RUNNING) {
+        exit->kind = AXVM_EXIT_STOPPED;
+        return AXVM_OK;
+    }
+    s->at[vcpu]++;
+    exit->kind = step.kind == AXVM_EXIT_NOTHING && !step.during ? AXVM_EXIT_HALT : step.kind;
+    exit->system_down.event = s->event;
+    if (step.during) {
+        step.during();
+    }
+    if (exit->kind == AXVM_EXIT_SYSTEM_DOWN) {
+        s->state = AXVM_STATE_STOPPED;
+    }
+    return step.error;
+}
+
+/* ---- Helpers ---- */
+
+static struct sched_vm *make(unsigned index, const char *name, uint32_t vcpus, const uint64_t *sets, size_t set_count)
+{
+    struct axvm_config config = {.cpu_num = vcpus, .phys_cpu_sets_count = set_count};
+    struct sched_vm *vm = &vms[index].vm;
+
+    memset(&vms[index], 0, sizeof(vms[index]));
+    memset(&scripts[index], 0, sizeof(scripts[index]));
+    for (size_t i = 0; i < set_count; i++) {
+        config.phys_cpu_sets[i] = sets[i];
+    }
+    vm->name = name;
+    vm->id = index + 1;
+    vm->vm = (struct axvm *)(void *)&scripts[index];
+    return sched_add(vm, &config) == AXVM_OK ? vm : NULL;
+}
+
+#define SETS(...) (const uint64_t[]){__VA_ARGS__}, sizeof((const uint64_t[]){__VA_ARGS__}) / 8
+
+static void boot(struct sched_vm *vm)
+{
+    script(vm->vm)->state = AXVM_STATE_RUNNING;
+    sched_start(vm);
+}
+
+static void traced(const char *expected)
+{
+    assert_string_equal(trace, expected);
+    trace[0] = '\0';
+}
+
+/* Until all pCPUs are idle. An idle one does nothing until it is kicked. */
+static void run_all(void)
+{
+    for (unsigned rounds = 0; rounds < 100; rounds++) {
+        for (unsigned i = 0; i < 4; i++) {
+            awake[i] = awake[i] && sched_step(&queues_[i]);
+        }
+    }
+}
+
+static void begin(unsigned pcpus)
+{
+    sched_forget();
+    memset(queues_, 0, sizeof(queues_));
+    memset(kicks, 0, sizeof(kicks));
+    memset(awake, 0, sizeof(awake));
+    trace[0] = logged[0] = '\0';
+    ended = 0;
+    now = 1000;
+    armed = NULL;
+    for (unsigned i = 0; i < pcpus; i++) {
+        sched_add_cpu(i, &queues_[i]);
+    }
+}
+
+/* Two VMs of one vCPU each on the same pCPU. */
+static int two_on_one(void **state)
+{
+    (void)state;
+    begin(1);
+    vm_a = make(0, "a", 1, NULL, 0);
+    vm_b = make(1, "b", 1, NULL, 0);
+    sched_place();
+    return 0;
+}
+
+/* One VM, two vCPUs, a pCPU each. */
+static int one_on_two(void **state)
+{
+    (void)state;
+    begin(2);
+    vm_a = make(0, "a", 2, NULL, 0);
+    sched_place();
+    return 0;
+}
+
+/* ---- Placement ---- */
+
+static void free_vcpus_spread_and_pinned_ones_go_first(void **state)
+{
+    struct sched_vm *spread, *pinned;
+
+    (void)state;
+    begin(4);
+    spread = make(0, "spread", 3, NULL, 0);
+    pinned = make(1, "pinned", 3, SETS(0x2, 0x6));
+    assert_non_null(spread);
+    assert_non_null(pinned);
+    sched_place();
+    assert_int_equal(pinned->tasks[0].pcpu, 1);
+    assert_int_equal(pinned->tasks[1].pcpu, 2); /* the less loaded of two */
+    assert_int_equal(spread->tasks[0].pcpu, 0);
+    assert_int_equal(spread->tasks[1].pcpu, 3);
+    assert_int_equal(queues_[0].task_count + queues_[1].task_count + queues_[2].task_count + queues_[3].task_count, 6);
+    for (unsigned i = 0; i < 4; i++) {
+        assert_in_range(queues_[i].task_count, 1, 2);
+    }
+}
+
+static void a_vm_that_fits_nowhere_is_refused_by_name(void **state)
+{
+    (void)state;
+    begin(2);
+    assert_non_null(make(0, "good", 2, SETS(0xff, 0x1)));
+    assert_null(make(1, "bad", 2, SETS(0x1, 0x4)));
+    assert_non_null(strstr(logged, "vm bad: none of vCPU 1's pCPUs (phys_cpu_sets 0x4) is there"));
+    sched_place();
+    assert_int_equal(queues_[0].task_count + queues_[1].task_count, 2);
+    assert_ptr_equal(sched_vm(0), &vms[0].vm);
+    assert_null(sched_vm(1));
+}
+
+static void an_id_is_taken_once(void **state)
+{
+    struct axvm_config config = {.cpu_num = 1};
+
+    (void)state;
+    begin(1);
+    assert_non_null(make(0, "first", 1, NULL, 0));
+    memset(&vms[1], 0, sizeof(vms[1]));
+    vms[1].vm.name = "second";
+    vms[1].vm.id = 1;
+    assert_int_equal(sched_add(&vms[1].vm, &config), AXVM_EEXIST);
+    assert_non_null(strstr(logged, "vm second: its id 1 is first's already"));
+    assert_ptr_equal(sched_find(1), &vms[0].vm);
+    assert_null(sched_find(2));
+}
+
+/* ---- Turns ---- */
+
+static void a_lone_vcpu_has_no_tick_and_is_told_so(void **state)
+{
+    (void)state;
+    one_on_two(NULL);
+    boot(vm_a);
+    assert_true(scripts[0].alone[0]);
+    assert_true(scripts[0].alone[1]);
+    assert_true(sched_step(&queues_[0]));
+    assert_null(armed);
+    two_on_one(NULL);
+    boot(vm_a);
+    assert_false(scripts[0].alone[0]);
+}
+
+static void ready_vcpus_take_turns_by_slices(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 3; i++) {
+        scripts[0].steps[0][i].kind = AXVM_EXIT_EXTERNAL_INTERRUPT;
+        scripts[1].steps[0][i].kind = AXVM_EXIT_EXTERNAL_INTERRUPT;
+    }
+    boot(vm_a);
+    boot(vm_b);
+    sched_step(&queues_[0]);
+    assert_ptr_equal(armed, &queues_[0].slice);
+    assert_int_equal(armed->deadline, 1000 + TICK_HZ / 100);
+    assert_false(atomic_load(&queues_[0].preempt));
+    armed->fire(armed);
+    assert_true(atomic_load(&queues_[0].preempt));
+    for (unsigned i = 0; i < 3; i++) {
+        sched_step(&queues_[0]);
+    }
+    assert_false(atomic_load(&queues_[0].preempt));
+    assert_true(strcmp(trace, "a0 b0 a0 b0 ") == 0 || strcmp(trace, "b0 a0 b0 a0 ") == 0);
+    /* The last one left has no slice */
+    run_all();
+    assert_null(armed);
+}
+
+static void nothing_ready_means_idle(void **state)
+{
+    (void)state;
+    assert_false(sched_step(&queues_[0]));
+    boot(vm_a);
+    assert_true(sched_step(&queues_[0])); /* it waits at once */
+    assert_false(sched_step(&queues_[0]));
+    traced("a0 ");
+}
+
+/* ---- Waking ---- */
+
+static void a_kick_wakes_a_waiting_vcpu_and_preempts(void **state)
+{
+    (void)state;
+    boot(vm_a);
+    run_all();
+    traced("a0 ");
+    kicks[0] = 0;
+    sched_kick(1, 0);
+    assert_int_equal(kicks[0], 1);
+    assert_true(atomic_load(&queues_[0].preempt));
+    sched_kick(1, 0); /* it is ready already, and not running: nothing to interrupt */
+    assert_int_equal(kicks[0], 1);
+    run_all();
+    traced("a0 ");
+    sched_kick(1, 7);
+    sched_kick(9, 0);
+    assert_int_equal(kicks[0], 1);
+}
+
+static void kick_a(void)
+{
+    sched_kick(1, 0);
+}
+
+static void a_kick_interrupts_a_running_vcpu_without_taking_its_turn(void **state)
+{
+    (void)state;
+    scripts[0].steps[0][0] = (struct step){.kind = AXVM_EXIT_NOTHING, .during = kick_a};
+    boot(vm_a);
+    kicks[0] = 0;
+    sched_step(&queues_[0]);
+    assert_int_equal(kicks[0], 1);
+    assert_false(atomic_load(&queues_[0].preempt));
+}
+
+static void make_runnable(void)
+{
+    scripts[0].runnable[0] = true; /* without a kick that counts: the vCPU seemed to run */
+}
+
+static void a_wait_that_is_over_already_is_none(void **state)
+{
+    (void)state;
+    scripts[0].steps[0][0] = (struct step){.kind = AXVM_EXIT_HALT, .during = make_runnable};
+    boot(vm_a);
+    assert_true(sched_step(&queues_[0]));
+    assert_true(sched_step(&queues_[0]));
+    traced("a0 a0 ");
+}
+
+static void unknown_hypercalls_are_answered_with_minus_one(void **state)
+{
+    (void)state;
+    scripts[0].steps[0][0].kind = AXVM_EXIT_HYPERCALL;
+    boot(vm_a);
+    run_all();
+    assert_int_equal(scripts[0].returned, UINT64_MAX);
+    traced("a0 a0 ");
+}
+
+/* ---- Ends ---- */
+
+static void power_off_ends_a_vm_when_all_its_vcpus_have_left(void **state)
+{
+    (void)state;
+    scripts[0].steps[0][0].kind = AXVM_EXIT_SYSTEM_DOWN;
+    scripts[0].event = AXVM_SYSTEM_OFF;
+    boot(vm_a);
+    assert_true(sched_step(&queues_[0]));
+    assert_int_equal(ended, 0);
+    assert_true(sched_step(&queues_[1])); /* vCPU 1 never ran, and is fetched nevertheless */
+    assert_int_equal(ended, 1);
+    assert_int_equal(scripts[0].released, 3);
+    assert_non_null(strstr(logged, "vm a: powered off"));
+    sched_kick(1, 0);
+    assert_false(sched_step(&queues_[0]));
+}
+
+static void the_machine_ends_with_its_last_vm(void **state)
+{
+    (void)state;
+    scripts[0].steps[0][0].kind = AXVM_EXIT_SYSTEM_DOWN;
+    scripts[1].steps[0][1].kind = AXVM_EXIT_SYSTEM_DOWN;
+    boot(vm_a);
+    boot(vm_b);
+    run_all();
+    assert_int_equal(ended, 0);
+    sched_kick(2, 0);
+    run_all();
+    assert_int_equal(ended, 1);
+}
+
+static void a_vm_that_could_not_start_counts_as_ended(void **state)
+{
+    (void)state;
+    boot(vm_a);
+    sched_give_up(vm_b);
+    assert_int_equal(ended, 0);
+    sched_kick(2, 0);
+    run_all();
+    traced("a0 ");
+    scripts[0].steps[0][1].kind = AXVM_EXIT_SYSTEM_DOWN;
+    sched_kick(1, 0);
+    run_all();
+    assert_int_equal(ended, 1);
+}
+
+/* The first vCPU to stop, and the last one, which starts the VM again, are on pCPUs that go idle afterwards. */
+static void reset_starts_a_vm_again(void **state)
+{
+    (void)state;
+    scripts[0].steps[1][0].kind = AXVM_EXIT_SYSTEM_DOWN;
+    scripts[0].event = AXVM_SYSTEM_RESET;
+    boot(vm_a);
+    run_all();
+    assert_int_equal(scripts[0].resets, 1);
+    assert_int_equal(scripts[0].boots, 1);
+    assert_int_equal(ended, 0);
+    trace[0] = '\0';
+    sched_kick(1, 0);
+    sched_kick(1, 1);
+    run_all();
+    traced("a0 a1 ");
+    /* It ends as it would have the first time. */
+    scripts[0].event = AXVM_SYSTEM_OFF;
+    scripts[0].steps[0][scripts[0].at[0]].kind = AXVM_EXIT_SYSTEM_DOWN;
+    sched_kick(1, 0);
+    run_all();
+    traced("a0 a1 ");
+    assert_int_equal(ended, 1);
+}
+
+static void a_reset_that_fails_ends_the_vm(void **state)
+{
+    (void)state;
+    scripts[0].steps[0][0].kind = AXVM_EXIT_SYSTEM_DOWN;
+    scripts[0].event = AXVM_SYSTEM_RESET;
+    scripts[0].reset_error = AXVM_ENOMEM;
+    boot(vm_a);
+    run_all();
+    assert_int_equal(ended, 1);
+    assert_non_null(strstr(logged, "vm a: failed"));
+}
+
+static void a_vcpu_that_cannot_run_fails_its_vm_alone(void **state)
+{
+    (void)state;
+    scripts[0].steps[0][0] = (struct step){.kind = AXVM_EXIT_HALT, .error = AXVM_EBUSY};
+    scripts[1].steps[0][0].kind = AXVM_EXIT_MMIO_READ; /* nothing that a host could answer */
+    boot(vm_a);
+    run_all();
+    assert_int_equal(scripts[0].state, AXVM_STATE_FAILED);
+    assert_int_equal(ended, 0);
+    boot(vm_b);
+    run_all();
+    assert_int_equal(scripts[1].state, AXVM_STATE_FAILED);
+    assert_non_null(strstr(logged, "fail: MmioRead"));
+    assert_int_equal(ended, 1);
+}
+
+static void a_lost_pcpu_fails_its_vms_alone(void **state)
+{
+    (void)state;
+    begin(2);
+    vm_a = make(0, "a", 2, SETS(1, 2));
+    vm_b = make(1, "b", 1, SETS(1));
+    sched_place();
+    boot(vm_a);
+    boot(vm_b);
+    run_all();
+    sched_lost(&queues_[1]);
+    run_all();
+    assert_int_equal(scripts[0].state, AXVM_STATE_FAILED);
+    assert_non_null(strstr(logged, "vm a: failed"));
+    assert_int_equal(scripts[1].state, AXVM_STATE_RUNNING);
+    assert_int_equal(ended, 0);
+}
+
+static void suspend_a(void)
+{
+    scripts[0].state = AXVM_STATE_SUSPENDED;
+}
+
+static void a_suspended_vm_waits_to_be_resumed(void **state)
+{
+    (void)state;
+    scripts[0].steps[0][0] = (struct step){.kind = AXVM_EXIT_STOPPED, .during = suspend_a};
+    boot(vm_a);
+    run_all();
+    traced("a0 ");
+    assert_int_equal(ended, 0);
+    scripts[0].state = AXVM_STATE_RUNNING;
+    sched_kick(1, 0);
+    run_all();
+    traced("a0 ");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(free_vcpus_spread_and_pinned_ones_go_first),
+        cmocka_unit_test(a_vm_that_fits_nowhere_is_refused_by_name),
+        cmocka_unit_test(an_id_is_taken_once),
+        cmocka_unit_test(a_lone_vcpu_has_no_tick_and_is_told_so),
+        cmocka_unit_test_setup(ready_vcpus_take_turns_by_slices, two_on_one),
+        cmocka_unit_test_setup(nothing_ready_means_idle, two_on_one),
+        cmocka_unit_test_setup(a_kick_wakes_a_waiting_vcpu_and_preempts, two_on_one),
+        cmocka_unit_test_setup(a_kick_interrupts_a_running_vcpu_without_taking_its_turn, two_on_one),
+        cmocka_unit_test_setup(a_wait_that_is_over_already_is_none, two_on_one),
+        cmocka_unit_test_setup(unknown_hypercalls_are_answered_with_minus_one, two_on_one),
+        cmocka_unit_test_setup(power_off_ends_a_vm_when_all_its_vcpus_have_left, one_on_two),
+        cmocka_unit_test_setup(the_machine_ends_with_its_last_vm, two_on_one),
+        cmocka_unit_test_setup(a_vm_that_could_not_start_counts_as_ended, two_on_one),
+        cmocka_unit_test_setup(reset_starts_a_vm_again, one_on_two),
+        cmocka_unit_test_setup(a_reset_that_fails_ends_the_vm, one_on_two),
+        cmocka_unit_test_setup(a_vcpu_that_cannot_run_fails_its_vm_alone, two_on_one),
+        cmocka_unit_test(a_lost_pcpu_fails_its_vms_alone),
+        cmocka_unit_test_setup(a_suspended_vm_waits_to_be_resumed, two_on_one),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
