@@ -13,6 +13,7 @@ Q         := $(if $(V),,@)
 MAKEFLAGS += --no-builtin-rules --no-builtin-variables
 
 include scripts/flags.mk
+include scripts/libfdt.mk
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
@@ -106,12 +107,12 @@ native_src := $(filter-out $(wildcard src/arch/*/cpu_*.c), \
                 $(wildcard src/core/*.c src/mem/*.c src/device/*.c src/irqchip/*.c src/lib/*.c src/arch/*/*.c))
 native_obj := $(patsubst %,$(BUILD)/native/%.o,$(native_src))
 
-$(BUILD)/native/libaxvm.a: $(native_obj)
+$(BUILD)/native/libaxvm.a: $(native_obj) $(libfdt_src:%=$(BUILD)/libfdt/native/%.o)
 	$(Q)rm -f $@; ar rcs $@ $^
 
-$(BUILD)/native/%.c.o: %.c scripts/flags.mk | setup
+$(BUILD)/native/%.c.o: %.c scripts/flags.mk | setup $(LIBFDT)/libfdt.h
 	@mkdir -p $(@D); echo "  cc       $<"
-	$(Q)$(CC) $(NATIVE_CFLAGS) $(WARNINGS) $(CPPFLAGS) -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(NATIVE_CFLAGS) $(WARNINGS) $(CPPFLAGS) -isystem $(LIBFDT) -MMD -MP -c -o $@ $<
 
 # ---- The command line ----------------------------------------------------------------------------------------------
 
@@ -123,7 +124,7 @@ tools: $(BUILD)/axvm ## Build the command line, build/axvm
 
 $(BUILD)/axvm: $(tool_obj) $(BUILD)/native/libaxvm.a
 	@echo "  link     $@"
-	$(Q)$(CXX) -o $@ $^ -lfdt -lz
+	$(Q)$(CXX) -o $@ $^ -lz
 
 $(BUILD)/native/%.cpp.o: %.cpp scripts/flags.mk | setup
 	@mkdir -p $(@D); echo "  c++      $<"
@@ -165,19 +166,19 @@ compilers: ## Build everything with gcc and with clang
 	$(Q)+$(MAKE) --no-print-directory TOOLCHAIN=gcc everything
 	$(Q)+$(MAKE) --no-print-directory TOOLCHAIN=clang everything
 
-$(BUILD)/test/libaxvm.a: $(test_obj)
+$(BUILD)/test/libaxvm.a: $(test_obj) $(libfdt_src:%=$(BUILD)/libfdt/test/%.o)
 	$(Q)rm -f $@; ar rcs $@ $^
 
-$(BUILD)/test/%.c.o: %.c scripts/flags.mk | setup
+$(BUILD)/test/%.c.o: %.c scripts/flags.mk | setup $(LIBFDT)/libfdt.h
 	@mkdir -p $(@D); echo "  cc test  $<"
-	$(Q)$(CC) $(NATIVE_CFLAGS) $(SANITIZE) $(WARNINGS) $(CPPFLAGS) -Itests/unit -Ihost/metal -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(NATIVE_CFLAGS) $(SANITIZE) $(WARNINGS) $(CPPFLAGS) -isystem $(LIBFDT) -Itests/unit -Ihost/metal -MMD -MP -c -o $@ $<
 
 $(BUILD)/test/tests/unit/test_string.c.o: private NATIVE_CFLAGS += $(NO_IDIOMS)
 
 $(unit_bin): $(BUILD)/unit/%: $(BUILD)/test/tests/unit/%.c.o $(BUILD)/test/libaxvm.a
 	@mkdir -p $(@D); echo "  link     $@"
-	$(Q)$(CC) $(SANITIZE) -o $@ $^ -lfdt -lcmocka
+	$(Q)$(CC) $(SANITIZE) -o $@ $^ -lcmocka
 
-include scripts/targets.mk
+include scripts/guests.mk
 include scripts/fuzz.mk
 -include $(patsubst %.o,%.d,$(metal_obj) $(guest_lib) $(guest_obj) $(native_obj) $(tool_obj) $(test_obj) $(unit_obj))

@@ -54,7 +54,7 @@ METAL_AR      := $($(ARCH)_target)-gcc-ar
 METAL_OBJCOPY := $($(ARCH)_target)-objcopy
 METAL_READELF := $($(ARCH)_target)-readelf
 
-# libfdt's source, and what the image links of it: see targets.mk.
+# libfdt's source, and what the image links of it: see libfdt.mk.
 LIBFDT       := .cache/libfdt
 LIBFDT_METAL := $(BUILD)/libfdt/$(ARCH)/libfdt.a
 

@@ -3,11 +3,12 @@
 # finds on the way stays in build/fuzz/corpus/NAME, and an input that breaks something in build/fuzz/.
 
 TIME ?= 60
+SEED ?= 0
 
 fuzz_cc    := clang
 fuzz_cxx   := clang++
 fuzz_flags := -g -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-sanitize=vptr
-fuzz_incs  := $(CPPFLAGS) -Itests/unit -Itests/fuzz -Itools/axvm -Ihost/metal
+fuzz_incs  := $(CPPFLAGS) -isystem $(LIBFDT) -Itests/unit -Itests/fuzz -Itools/axvm -Ihost/metal
 fuzz_src   := $(native_src) host/metal/machine.c host/metal/ranges.c $(wildcard tests/unit/support/*.c) \
               $(filter-out tools/axvm/main.c,$(tool_src))
 fuzz_obj   := $(patsubst %,$(BUILD)/fuzz/%.o,$(fuzz_src))
@@ -15,13 +16,13 @@ fuzz_main  := $(wildcard tests/fuzz/fuzz_*.c)
 fuzz_bin   := $(patsubst tests/fuzz/%.c,$(BUILD)/fuzz/%,$(fuzz_main))
 
 .PHONY: fuzz
-fuzz: $(fuzz_bin) ## Run every fuzzer for TIME seconds (60)
-	$(Q)scripts/run-fuzz $(TIME) $^
+fuzz: $(fuzz_bin) ## Run every fuzzer for TIME seconds (60), from SEED (another each time)
+	$(Q)scripts/run-fuzz $(TIME) $(SEED) $^
 
-$(BUILD)/fuzz/libaxvm.a: $(fuzz_obj)
+$(BUILD)/fuzz/libaxvm.a: $(fuzz_obj) $(libfdt_src:%=$(BUILD)/libfdt/fuzz/%.o)
 	$(Q)rm -f $@; ar rcs $@ $^
 
-$(BUILD)/fuzz/%.c.o: %.c scripts/fuzz.mk | setup
+$(BUILD)/fuzz/%.c.o: %.c scripts/fuzz.mk | setup $(LIBFDT)/libfdt.h
 	@mkdir -p $(@D); echo "  cc fuzz  $<"
 	$(Q)$(fuzz_cc) -std=c17 $(fuzz_flags) $(WARNINGS) $(fuzz_incs) -MMD -MP -c -o $@ $<
 
@@ -31,6 +32,6 @@ $(BUILD)/fuzz/%.cpp.o: %.cpp scripts/fuzz.mk | setup
 
 $(fuzz_bin): $(BUILD)/fuzz/%: $(BUILD)/fuzz/tests/fuzz/%.c.o $(BUILD)/fuzz/libaxvm.a
 	@echo "  link     $@"
-	$(Q)$(fuzz_cxx) -fsanitize=fuzzer,address,undefined -o $@ $^ -lfdt -lcmocka -lz
+	$(Q)$(fuzz_cxx) -fsanitize=fuzzer,address,undefined -o $@ $^ -lcmocka -lz
 
 -include $(patsubst %,$(BUILD)/fuzz/%.d,$(fuzz_src) $(fuzz_main))

@@ -2,6 +2,7 @@
 #include "core/bundle.h"
 
 #include "core/config_schema.h"
+#include "lib/fdt_check.h"
 #include "lib/log.h"
 
 #include <libfdt.h>
@@ -112,7 +113,7 @@ int bundle_open(struct bundle *bundle, const void *data, size_t size)
     if ((uintptr_t)data % 8) {
         return fail(AXVM_EINVAL, "bundle: not aligned to 8 bytes");
     }
-    error = size < sizeof(struct fdt_header) ? -FDT_ERR_TRUNCATED : fdt_check_full(data, size);
+    error = fdt_check_sound(data, size);
     if (error) {
         return fail(AXVM_EINVAL, "bundle: no sound device tree in %zu bytes: %s", size, fdt_strerror(error));
     }

@@ -2,6 +2,7 @@
 #include "core/guest_fdt.h"
 
 #include "core/vm.h"
+#include "lib/fdt_check.h"
 #include "lib/log.h"
 #include <libfdt.h>
 #include <limits.h>
@@ -10,12 +11,6 @@
 
 #define ROOT 0 /* offset of the root node */
 #define NAME_MAX_SIZE 64U
-
-/*
- * The current version, which dtc has written since 2005. Older ones don't say how long all their parts are, and libfdt
- * 1.6.1 doesn't check what it needs of them: fdt_check_full() itself may fall over one.
- */
-#define VERSION_MIN 17U
 
 /*
  * A user's tree with more names of properties than this is none (a large SoC's has 20 KiB): for each property, libfdt
@@ -398,13 +393,10 @@ static int limit_cpus(struct axvm *vm, void *fdt)
 
 static int check(const void *dtb, size_t size)
 {
-    if (size < sizeof(struct fdt_header)) {
-        return -FDT_ERR_TRUNCATED;
+    if (size >= sizeof(struct fdt_header) && fdt_size_dt_strings(dtb) > STRINGS_MAX) {
+        return -FDT_ERR_BADSTRUCTURE;
     }
-    if (fdt_version(dtb) < VERSION_MIN) {
-        return -FDT_ERR_BADVERSION;
-    }
-    return fdt_size_dt_strings(dtb) <= STRINGS_MAX ? fdt_check_full(dtb, size) : -FDT_ERR_BADSTRUCTURE;
+    return fdt_check_sound(dtb, size);
 }
 
 int guest_fdt_patch(struct axvm *vm, const void *dtb, size_t dtb_size, void *buffer, size_t size)

@@ -4,6 +4,7 @@
 #include "fuzz.h"
 #include "core/bundle.h"
 #include "core/layout.h"
+#include "lib/fdt_check.h"
 #include <libfdt.h>
 
 static void report(struct axvm_config_report *self, const void *field, const char *path, const char *text)
@@ -34,7 +35,7 @@ static void make_right(void *data, size_t size)
     uint32_t crc;
     int length;
 
-    if (size < sizeof(struct fdt_header) || fdt_check_full(data, size) != 0) {
+    if (fdt_check_sound(data, size) != 0) {
         return;
     }
     stored = fdt_getprop_w(data, 0, "header-crc32", &length);

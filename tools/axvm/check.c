@@ -3,6 +3,7 @@
 #include "core/config_schema.h"
 #include "core/layout.h"
 #include "files.h"
+#include "lib/fdt_check.h"
 #include "util.h"
 #include "vmfile.h"
 
@@ -87,7 +88,7 @@ static bool look_at_image(enum axvm_image_kind kind, char *data, size_t size, st
         *why = "it is empty";
         return false;
     }
-    if (kind == AXVM_IMAGE_DTB && (size < sizeof(struct fdt_header) || fdt_check_full(data, size))) {
+    if (kind == AXVM_IMAGE_DTB && fdt_check_sound(data, size)) {
         *why = "it is no sound device tree";
         return false;
     }

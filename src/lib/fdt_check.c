@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * fdt_check_full() as libfdt.h declares it: the copy of libfdt that comes with the kernel's source, which scripts/fetch
- * falls back to, lacks the file that holds it.
- */
+#include "lib/fdt_check.h"
+
 #include <libfdt.h>
 #include <stdbool.h>
 
 #define DEPTH_MAX 64
+#define VERSION_MIN 17U
 
 /* Header and blocks lie within the buffer, and the memory reservation block ends. */
-static int check_blocks(const void *fdt, size_t bufsize)
+static int check_blocks(const void *fdt, size_t size)
 {
-    int error = bufsize < FDT_V1_SIZE ? -FDT_ERR_TRUNCATED : fdt_check_header(fdt);
+    int error = size < sizeof(struct fdt_header) ? -FDT_ERR_TRUNCATED : fdt_check_header(fdt);
 
-    if (error == 0 && (bufsize < fdt_header_size(fdt) || bufsize < fdt_totalsize(fdt))) {
+    if (error == 0 && fdt_version(fdt) < VERSION_MIN) {
+        error = -FDT_ERR_BADVERSION;
+    }
+    if (error == 0 && size < fdt_totalsize(fdt)) {
         error = -FDT_ERR_TRUNCATED;
     }
     if (error == 0) {
@@ -47,9 +49,9 @@ static int check_tag(const void *fdt, int offset, uint32_t tag, int *depth)
     }
 }
 
-int fdt_check_full(const void *fdt, size_t bufsize)
+int fdt_check_sound(const void *fdt, size_t size)
 {
-    int error = check_blocks(fdt, bufsize);
+    int error = check_blocks(fdt, size);
     int depth = 0, next = 0;
     uint32_t tag = FDT_NOP;
 
