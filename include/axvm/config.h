@@ -187,7 +187,7 @@ struct axvm_platform {
                                 struct axvm_range_config extra[AXVM_MAX_EMU_CFG]);
 };
 
-extern const struct axvm_platform axvm_platform_aarch64;
+extern const struct axvm_platform axvm_platform_aarch64, axvm_platform_riscv64;
 
 /* An empty configuration: one vCPU, default devices. */
 void axvm_config_init(struct axvm_config *config);

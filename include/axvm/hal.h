@@ -81,6 +81,13 @@ struct axvm_hal {
     unsigned pcpu_count;
 
     /*
+     * riscv64 (elsewhere unused): the hart id of a pCPU, as SBI calls name it; and what all harts can do, as the
+     * machine's description has it in "riscv,isa" ("rv64imafdch_sstc_..."), of which the guest is told what it may use.
+     */
+    uint64_t (*pcpu_hart)(unsigned pcpu);
+    const char *isa;
+
+    /*
      * Something changed for a vCPU that is not running on the calling pCPU (an interrupt is pending, its power state
      * changed, its VM left the running state): see that it becomes runnable if it was blocked, and leaves the guest if
      * it is there. Must not run it at once.
@@ -94,7 +101,10 @@ struct axvm_hal {
      */
     enum axvm_irq_result (*irq_handle)(uint32_t *irq);
 
-    /* Set or clear the physical active state of a guest's private interrupt on the calling pCPU (GICR_ISACTIVER0). */
+    /*
+     * aarch64 (elsewhere unused): set or clear the physical active state of a guest's private interrupt on the calling
+     * pCPU (GICR_ISACTIVER0).
+     */
     void (*irq_set_active)(uint32_t irq, bool active);
 
     /* Output of the guest's console, `size` bytes. May block no longer than the UART takes. */

@@ -16,6 +16,7 @@ enum {
     GUEST_FDT_CLOCK = 2,
     GUEST_FDT_MSI = 3, /* takes the message-signalled interrupts of devices, if there is such a thing */
     GUEST_FDT_CPU0 = 0x100, /* + vCPU id */
+    GUEST_FDT_CPU_INTC0 = 0x200, /* + vCPU id: a hart's own interrupt controller (riscv64) */
 };
 
 /*

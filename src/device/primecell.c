@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "device/primecell.h"
 
+#include "core/vm.h"
 #include <libfdt.h>
 #include <stdio.h>
 #include <string.h>
@@ -27,8 +28,6 @@ static int compatible(void *fdt, const char *name)
 int primecell_fdt_begin(const struct axvm_device *device, void *fdt, const char *name)
 {
     const fdt64_t reg[] = {cpu_to_fdt64(device->base), cpu_to_fdt64(device->size)};
-    /* Of an SPI: 0, its number among SPIs, level-sensitive. */
-    const fdt32_t interrupts[] = {cpu_to_fdt32(0), cpu_to_fdt32(device->irq - 32), cpu_to_fdt32(4)};
     char node[48];
     int error;
 
@@ -36,8 +35,5 @@ int primecell_fdt_begin(const struct axvm_device *device, void *fdt, const char 
     error = fdt_begin_node(fdt, node);
     error = error != 0 ? error : compatible(fdt, name);
     error = error != 0 ? error : fdt_property(fdt, "reg", reg, sizeof(reg));
-    if (error == 0 && device->irq != 0) {
-        error = fdt_property(fdt, "interrupts", interrupts, sizeof(interrupts));
-    }
-    return error;
+    return error != 0 || device->irq == 0 ? error : arch->fdt_irq(device->vm, fdt, device->irq);
 }

@@ -424,10 +424,8 @@ static void the_device_tree_describes_it(void **state)
     assert_int_equal(fdt_node_check_compatible(fdt, node, "arm,pl011"), 0);
     assert_int_equal(fdt_node_check_compatible(fdt, node, "arm,primecell"), 0);
     cells = fdt_getprop(fdt, node, "interrupts", &length);
-    assert_int_equal(length, 12);
-    assert_int_equal(fdt32_to_cpu(cells[0]), 0);
-    assert_int_equal(fdt32_to_cpu(cells[1]), IRQ - 32);
-    assert_int_equal(fdt32_to_cpu(cells[2]), 4);
+    assert_int_equal(length, 4); /* as the fake architecture writes it */
+    assert_int_equal(fdt32_to_cpu(cells[0]), IRQ);
     cells = fdt_getprop(fdt, node, "clocks", &length);
     assert_int_equal(length, 8);
     assert_int_equal(fdt32_to_cpu(cells[0]), GUEST_FDT_CLOCK);

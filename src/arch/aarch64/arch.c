@@ -375,6 +375,8 @@ static const struct arch_device_type devices[] = {
 
 #define CLOCK_HZ 24000000U
 #define GIC_PPI(n) ((n)-16)
+#define GIC_SPI(n) ((n)-32)
+#define GIC_FDT_SPI 0
 #define GIC_FDT_PPI 1
 #define GIC_FDT_LEVEL_HIGH 4
 
@@ -446,6 +448,14 @@ static int fdt_nodes(struct axvm *base, void *fdt)
     return error != 0 ? error : fdt_clock(fdt);
 }
 
+static int fdt_irq(struct axvm *base, void *fdt, uint32_t irq)
+{
+    const fdt32_t cells[] = {cpu_to_fdt32(GIC_FDT_SPI), cpu_to_fdt32(GIC_SPI(irq)), cpu_to_fdt32(GIC_FDT_LEVEL_HIGH)};
+
+    (void)base;
+    return fdt_property(fdt, "interrupts", cells, sizeof(cells));
+}
+
 /* ---- The table --------------------------------------------------------------------------------------------------- */
 
 static int cpu_enable(void)
@@ -483,4 +493,5 @@ const struct axvm_arch axvm_arch_aarch64 = {
     .fdt_root = fdt_root,
     .fdt_cpu = fdt_cpu,
     .fdt_nodes = fdt_nodes,
+    .fdt_irq = fdt_irq,
 };

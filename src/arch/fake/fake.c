@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "arch/fake/fake.h"
 
+#include <libfdt.h>
 #include <string.h>
 
 struct fake_arch fake_arch;
@@ -318,13 +319,20 @@ static const struct arch_device_type device_types[] = {
     {AXVM_EMU_INTERRUPT_CONTROLLER, intc_create},
 };
 
-/* ---- The guest's device tree: it has nothing to add ---- */
+/* ---- The guest's device tree: it has next to nothing to add ---- */
 
 static int fdt_vm(struct axvm *vm, void *fdt)
 {
     (void)vm;
     (void)fdt;
     return 0;
+}
+
+/* One cell, its number. */
+static int fdt_irq(struct axvm *vm, void *fdt, uint32_t irq)
+{
+    (void)vm;
+    return fdt_property_u32(fdt, "interrupts", irq);
 }
 
 static int fdt_cpu(struct axvm_vcpu *vcpu, void *fdt)
@@ -396,4 +404,5 @@ const struct axvm_arch axvm_arch_fake = {
     .fdt_root = fdt_vm,
     .fdt_cpu = fdt_cpu,
     .fdt_nodes = fdt_vm,
+    .fdt_irq = fdt_irq,
 };
