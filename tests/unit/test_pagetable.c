@@ -147,6 +147,11 @@ static void test_geometry_has_the_fewest_levels_that_the_width_allows(void **sta
     check_geometry(MMU_GSTAGE, 41, 3, 4);
     check_geometry(MMU_GSTAGE, 50, 4, 4);
     check_geometry(MMU_GSTAGE, 59, 5, 4);
+    check_geometry(MMU_HS, 38, 3, 1);
+    check_geometry(MMU_HS, 39, 4, 1);
+    check_geometry(MMU_HS, 47, 4, 1);
+    check_geometry(MMU_HS, 48, 5, 1);
+    check_geometry(MMU_HS, 56, 5, 1);
 }
 
 static void test_geometry_that_no_format_has_is_refused(void **state)
@@ -155,7 +160,8 @@ static void test_geometry_that_no_format_has_is_refused(void **state)
         enum mmu_kind kind;
         unsigned bits;
     } rows[] = {{MMU_A64_STAGE2, 31}, {MMU_A64_STAGE2, 49}, {MMU_A64_STAGE2, 0},  {MMU_A64_STAGE2, UINT32_MAX},
-                {MMU_A64_EL2, 49},    {MMU_EPT, 49},        {MMU_GSTAGE, 40},     {MMU_GSTAGE, 60}};
+                {MMU_A64_EL2, 49},    {MMU_EPT, 49},        {MMU_GSTAGE, 40},     {MMU_GSTAGE, 60},
+                {MMU_HS, 37},         {MMU_HS, 57}};
 
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -209,6 +215,9 @@ static void test_entries_are_the_manuals_bit_for_bit(void **state)
         {MMU_EPT, GIB(1), AXVM_MEM_READ | AXVM_MEM_DEVICE, 0x1000000081},
         {MMU_GSTAGE, KIB(4), AXVM_MEM_RWX, 0x4000000df},
         {MMU_GSTAGE, MIB(2), AXVM_MEM_READ, 0x4000000d3},
+        {MMU_HS, KIB(4), AXVM_MEM_READ | AXVM_MEM_EXEC, 0x4000000eb},
+        {MMU_HS, MIB(2), AXVM_MEM_RW | AXVM_MEM_DEVICE, 0x4000000e7},
+        {MMU_HS, GIB(1), AXVM_MEM_READ, 0x4000000e3},
     };
 
     (void)state;
@@ -252,7 +261,7 @@ static void test_what_cannot_be_mapped_is_refused(void **state)
 {
     (void)state;
     for (enum mmu_kind kind = 0; kind < MMU_KIND_COUNT; kind++) {
-        const uint64_t wide = UINT64_C(1) << (kind == MMU_EPT ? 52 : kind == MMU_GSTAGE ? 56 : 48);
+        const uint64_t wide = UINT64_C(1) << (kind == MMU_EPT ? 52 : kind >= MMU_GSTAGE ? 56 : 48);
         const uint64_t top = UINT64_C(1) << kind_bits(kind);
 
         begin(kind);
@@ -298,7 +307,7 @@ static uint32_t random_flags(void)
 
 static enum pt_memory memory_of(uint32_t flags)
 {
-    if (mmu.kind == MMU_GSTAGE) {
+    if (mmu.kind >= MMU_GSTAGE) {
         return PT_NORMAL;
     }
     return (flags & AXVM_MEM_DEVICE) != 0 ? PT_DEVICE : (flags & AXVM_MEM_UNCACHED) != 0 ? PT_UNCACHED : PT_NORMAL;

@@ -11,11 +11,13 @@
 #define PTE_W (UINT64_C(1) << 2)
 #define PTE_X (UINT64_C(1) << 3)
 #define PTE_U (UINT64_C(1) << 4)
+#define PTE_G (UINT64_C(1) << 5)
 #define PTE_A (UINT64_C(1) << 6)
 #define PTE_D (UINT64_C(1) << 7)
 #define PTE_PPN UINT64_C(0x003ffffffffffc00)
 
 #define PTE_LEAF (PTE_V | PTE_U | PTE_A | PTE_D)
+#define PTE_HOST_LEAF (PTE_V | PTE_G | PTE_A | PTE_D)
 
 /* 41 bits: Sv39x4, 50 bits: Sv48x4, 59 bits: Sv57x4. The memory type is the physical address's own (PMA). */
 const struct pt_format pt_riscv64_gstage = {
@@ -33,6 +35,35 @@ const struct pt_format pt_riscv64_gstage = {
     .table_bits = PTE_V,
     .kind_mask = PTE_R | PTE_W | PTE_X,
     .leaf_bits = {PTE_LEAF, PTE_LEAF, PTE_LEAF},
+    .perm_mask = PTE_R | PTE_W | PTE_X,
+    .perm_bits =
+        {
+            [AXVM_MEM_READ] = PTE_R,
+            [AXVM_MEM_READ | AXVM_MEM_WRITE] = PTE_R | PTE_W,
+            [AXVM_MEM_READ | AXVM_MEM_EXEC] = PTE_R | PTE_X,
+            [AXVM_MEM_READ | AXVM_MEM_WRITE | AXVM_MEM_EXEC] = PTE_R | PTE_W | PTE_X,
+        },
+};
+
+/*
+ * Chapter 12.3 ff.: Sv39, Sv48, Sv57 for S mode itself. Addresses are sign-extended; this is the lower half of them, which
+ * is the lower half of the root: 38, 47 or 56 bits.
+ */
+const struct pt_format pt_riscv64_host = {
+    .name = "riscv64 HS",
+    .min_input_bits = 38,
+    .max_input_bits = 56,
+    .min_levels = 3,
+    .max_levels = 5,
+    .max_root_bits = 8,
+    .fixed_root = true,
+    .max_leaf_level = 2,
+    .pa_shift = 2,
+    .pa_mask = PTE_PPN,
+    .present_mask = PTE_V,
+    .table_bits = PTE_V,
+    .kind_mask = PTE_R | PTE_W | PTE_X,
+    .leaf_bits = {PTE_HOST_LEAF, PTE_HOST_LEAF, PTE_HOST_LEAF},
     .perm_mask = PTE_R | PTE_W | PTE_X,
     .perm_bits =
         {

@@ -17,7 +17,7 @@
 const struct pt_format *mmu_format(enum mmu_kind kind)
 {
     static const struct pt_format *const formats[MMU_KIND_COUNT] = {&pt_aarch64_stage2, &pt_aarch64_el2, &pt_x86_ept,
-                                                                    &pt_riscv64_gstage};
+                                                                    &pt_riscv64_gstage, &pt_riscv64_host};
 
     return formats[kind];
 }
@@ -52,9 +52,13 @@ static void geometry(struct mmu *mmu)
         mmu->levels = 4;
         mmu->root_bits = 9;
         break;
-    default: /* Sv39x4, Sv48x4, Sv57x4 */
+    case MMU_GSTAGE: /* Sv39x4, Sv48x4, Sv57x4 */
         mmu->levels = width <= 41 ? 3 : width <= 50 ? 4 : 5;
         mmu->root_bits = 11;
+        break;
+    default: /* Sv39, Sv48, Sv57: the highest bit is a sign */
+        mmu->levels = width <= 38 ? 3 : width <= 47 ? 4 : 5;
+        mmu->root_bits = 8;
     }
 }
 
@@ -131,9 +135,9 @@ static enum what decode_ept(uint64_t e, unsigned level, struct mmu_result *resul
     return LEAF;
 }
 
-static enum what decode_gstage(uint64_t e, unsigned level, struct mmu_result *result)
+/* `user`: bit U, without which a G-stage leaf is a fault, and with which one of S mode's own is. */
+static enum what decode_sv(uint64_t e, unsigned user, struct mmu_result *result)
 {
-    (void)level;
     if (bits(e, 0, 0) == 0) {
         return NOTHING;
     }
@@ -143,18 +147,30 @@ static enum what decode_gstage(uint64_t e, unsigned level, struct mmu_result *re
         assert_int_equal(bits(e, 9, 4), 0); /* D, A, U are reserved in a pointer */
         return TABLE;
     }
-    assert_true(bits(e, 2, 1) != 2);    /* W without R is reserved */
-    assert_int_equal(bits(e, 4, 4), 1); /* U, else a guest-page fault */
+    assert_true(bits(e, 2, 1) != 2); /* W without R is reserved */
+    assert_int_equal(bits(e, 4, 4), user);
     assert_int_equal(bits(e, 7, 6), 3); /* A and D */
     assert_int_equal(bits(e, 9, 8), 0);
     result->perms = (uint32_t)bits(e, 3, 1);
     return LEAF;
 }
 
+static enum what decode_gstage(uint64_t e, unsigned level, struct mmu_result *result)
+{
+    (void)level;
+    return decode_sv(e, 1, result);
+}
+
+static enum what decode_hs(uint64_t e, unsigned level, struct mmu_result *result)
+{
+    (void)level;
+    return decode_sv(e, 0, result);
+}
+
 static enum what decode(const struct mmu *mmu, uint64_t entry, unsigned level, struct mmu_result *result)
 {
     static enum what (*const decoders[MMU_KIND_COUNT])(uint64_t, unsigned, struct mmu_result *) = {
-        decode_a64_stage2, decode_a64_el2, decode_ept, decode_gstage};
+        decode_a64_stage2, decode_a64_el2, decode_ept, decode_gstage, decode_hs};
     enum what what;
 
     *result = (struct mmu_result){0};

@@ -14,6 +14,7 @@ enum mmu_kind {
     MMU_A64_EL2,
     MMU_EPT,
     MMU_GSTAGE,
+    MMU_HS,
     MMU_KIND_COUNT
 };
 
