@@ -61,7 +61,7 @@ LIBFDT_METAL := $(BUILD)/libfdt/$(ARCH)/libfdt.a
 # The compiler's own headers are asked for when they are used (=, not :=): it may not be installed before `make setup`.
 METAL_CFLAGS   := $(metal_common) $($(ARCH)_cflags)
 METAL_CPPFLAGS  = -isystem $(shell $(METAL_CC) -print-file-name=include) -isystem src/lib/freestanding/include \
-                  -isystem $(LIBFDT) -Ihost/metal
+                  -isystem $(LIBFDT) -Ihost/metal -Ihost/metal/$(ARCH)
 METAL_LDFLAGS  := $(METAL_LD_KIND) -nostdlib -static-pie -flto=auto -Wl,--no-dynamic-linker -Wl,--gc-sections \
                   -Wl,-z,noexecstack -Wl,-z,notext \
                   -Wl,-z,max-page-size=4096 -Wl,--build-id=none

@@ -1,25 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the library asks of its host (axvm/hal.h), answered with this machine. */
-#include "aarch64/cpu_el2.h"
-#include "aarch64/gicv3.h"
-#include "aarch64/psci.h"
-#include "aarch64/timer.h"
 #include "console.h"
 #include "frames.h"
 #include "host.h"
 #include "memory.h"
 #include "percpu.h"
+#include "power.h"
+#include "timer.h"
 #include "timerqueue.h"
-#include "uart_pl011.h"
+#include "uart.h"
 
 #define CONSOLE_PATIENCE 50U /* looked at again after 1/50 s: lines that wait, characters that found no room */
 
 static struct axvm_hal hal_metal;
 static struct timerqueue timers[AXVM_MAX_PCPUS];
 static struct console console;
-static struct {
-    uint32_t hyp_timer, maintenance, uart;
-} irqs;
+static const struct uart_driver *uart;
 
 /* ---- Memory: memory.c has it ---------------------------------------------------------------------------------- */
 
@@ -94,16 +90,21 @@ static unsigned hal_pcpu_id(void)
     return this_cpu()->id;
 }
 
+static uint64_t hal_pcpu_hart(unsigned pcpu)
+{
+    return percpus[pcpu]->cpu_id;
+}
+
 void host_kick(unsigned pcpu)
 {
-    gicv3_kick(percpus[pcpu]);
+    intc_kick(percpus[pcpu]);
 }
 
 void host_all_ended(void)
 {
     hal_metal.log(AXVM_LOG_INFO, "no VM is left: the machine powers off");
     host_flush();
-    psci_system_off();
+    power_off();
 }
 
 /* ---- The console ----------------------------------------------------------------------------------------------- */
@@ -163,12 +164,12 @@ static void console_look(struct axvm_timer *timer)
     }
 }
 
-static void console_input(void)
+void host_uart_input(void)
 {
     int c;
 
     console_begin();
-    while ((c = uart_read()) >= 0) {
+    while ((c = uart->read()) >= 0) {
         console_typed(&console, (char)c);
     }
     console_done(false);
@@ -188,9 +189,9 @@ static void hal_console_write(uint32_t vm_id, const char *bytes, size_t size)
 /* Of a fault inside the console, which holds its lock */
 static void log_past_console(const char *line)
 {
-    uart_write("\r\n", 2);
+    uart->write("\r\n", 2);
     while (*line) {
-        uart_write(line++, 1);
+        uart->write(line++, 1);
     }
 }
 
@@ -211,17 +212,17 @@ static void hal_log(enum axvm_log_level level, const char *line)
 
 void host_console_start(const struct machine *machine)
 {
-    uart_init(machine->uart.regs.base);
-    console_attach(&console, uart_write);
+    uart = machine->uart.driver;
+    uart->init(&machine->uart);
+    console_attach(&console, uart->write);
 }
 
 void host_console_take_input(const struct machine *machine)
 {
     if (machine->uart.irq != 0) {
         this_cpu()->takes_input = true;
-        irqs.uart = machine->uart.irq;
-        uart_enable_input();
-        gicv3_enable_spi(machine->uart.irq);
+        uart->enable_input();
+        intc_enable_uart(machine->uart.irq);
     }
 }
 
@@ -256,35 +257,9 @@ void host_flush(void)
 
 /* ---- Interrupts ------------------------------------------------------------------------------------------------ */
 
-/* Out of the way of the guest's own interrupt, which is the frequent one. */
-static __attribute__((noinline)) enum axvm_irq_result irq_handle_own(uint32_t irq)
+void host_timer_due(void)
 {
-    if (irq >= GICV3_SPURIOUS) {
-        return AXVM_IRQ_NONE;
-    }
-    if (irq == irqs.hyp_timer) {
-        timer_set(timerqueue_run(&timers[this_cpu()->id], timer_now()));
-    } else if (irq == irqs.uart) {
-        console_input();
-    }
-    gicv3_drop(irq);
-    gicv3_deactivate(irq);
-    if (irq == irqs.maintenance) {
-        return AXVM_IRQ_MAINTENANCE;
-    }
-    return atomic_load_explicit(&this_cpu()->queue.preempt, memory_order_relaxed) ? AXVM_IRQ_RESCHED : AXVM_IRQ_HANDLED;
-}
-
-static enum axvm_irq_result hal_irq_handle(uint32_t *irq)
-{
-    uint32_t which = gicv3_acknowledge();
-
-    if (which != MACHINE_VIRTUAL_TIMER_IRQ) {
-        return irq_handle_own(which);
-    }
-    gicv3_drop(which);
-    *irq = which;
-    return AXVM_IRQ_GUEST;
+    timer_set(timerqueue_run(&timers[this_cpu()->id], timer_now()));
 }
 
 void host_poll(void)
@@ -292,9 +267,9 @@ void host_poll(void)
     uint32_t irq;
     enum axvm_irq_result result;
 
-    while ((result = hal_irq_handle(&irq)) != AXVM_IRQ_NONE) {
+    while ((result = host_irq_handle(&irq)) != AXVM_IRQ_NONE) {
         if (result == AXVM_IRQ_GUEST) {
-            gicv3_deactivate(irq); /* its guest isn't there */
+            intc_complete(irq);
         }
     }
 }
@@ -313,8 +288,9 @@ static struct axvm_hal hal_metal = {
     .timer_cancel = hal_timer_cancel,
     .pcpu_id = hal_pcpu_id,
     .vcpu_kick = sched_kick,
-    .irq_handle = hal_irq_handle,
-    .irq_set_active = gicv3_set_active,
+    .pcpu_hart = hal_pcpu_hart,
+    .irq_handle = host_irq_handle,
+    .irq_set_active = intc_set_active,
     .console_write = hal_console_write,
     .log = hal_log,
 };
@@ -325,15 +301,13 @@ int host_cpu_init(const struct machine *machine)
 
     self->console_timer.fire = console_look;
     timer_set(UINT64_MAX);
-    return gicv3_cpu_init(machine, self,
-                          1U << MACHINE_VIRTUAL_TIMER_IRQ | 1U << irqs.hyp_timer | 1U << irqs.maintenance);
+    return intc_cpu_init(machine, self);
 }
 
 int host_init(const struct machine *machine)
 {
-    irqs.hyp_timer = machine->timer.hyp_irq;
-    irqs.maintenance = machine->gic.maintenance_irq;
-    hal_metal.tick_hz = machine->timer.hz ? machine->timer.hz : timer_frequency();
+    hal_metal.tick_hz = machine->timer_hz ? machine->timer_hz : timer_frequency();
     hal_metal.pcpu_count = machine->cpu_count;
-    return axvm_library_init(&hal_metal, &axvm_arch_aarch64);
+    hal_metal.isa = machine->isa;
+    return axvm_library_init(&hal_metal, host_arch);
 }

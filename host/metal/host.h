@@ -5,6 +5,23 @@
 
 #include "machine.h"
 #include "scheduler.h"
+#include <axvm/hal.h>
+
+/*
+ * What the machine's architecture gives, in its own directory, beside host_cpu.h, host_layout.h, fault.h, mmu.h,
+ * timer.h, crc32.h, intc.h and power.h, each with the same names.
+ */
+extern const struct axvm_arch *const host_arch;
+extern const struct machine_kind *const host_machine;
+
+/*
+ * axvm_hal.irq_handle, by the interrupt controller's driver: for its own interrupts it calls the two below, and says
+ * percpu_irq_result().
+ */
+enum axvm_irq_result host_irq_handle(uint32_t *irq);
+
+void host_timer_due(void);  /* the calling pCPU's timer has expired */
+void host_uart_input(void); /* the UART's interrupt */
 
 /* Fill in the callbacks for the library and start it with them. Lines of the log wait until there is a console. */
 int host_init(const struct machine *machine);

@@ -1,82 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "machine.h"
+#include "machine_scan.h"
 
-#include <libfdt.h>
 #include <stdio.h>
 #include <string.h>
 
-#define MAX_DEPTH 16
-#define MAX_UARTS 8U
-
-#define MPIDR_AFFINITY UINT64_C(0xff00ffffff)
-
-/* The properties that are of interest, of whatever node. */
-#define PROPERTIES(X)                                                                                                  \
-    X(address_cells, "#address-cells")                                                                                 \
-    X(size_cells, "#size-cells")                                                                                       \
-    X(interrupt_cells, "#interrupt-cells")                                                                             \
-    X(compatible, "compatible")                                                                                        \
-    X(device_type, "device_type")                                                                                      \
-    X(status, "status")                                                                                                \
-    X(reg, "reg")                                                                                                      \
-    X(ranges, "ranges")                                                                                                \
-    X(interrupts, "interrupts")                                                                                        \
-    X(no_map, "no-map")                                                                                                \
-    X(redistributor_stride, "redistributor-stride")                                                                    \
-    X(clock_frequency, "clock-frequency")                                                                              \
-    X(method, "method")                                                                                                \
-    X(model, "model")                                                                                                  \
-    X(stdout_path, "stdout-path")                                                                                      \
-    X(initrd_start, "linux,initrd-start")                                                                              \
-    X(initrd_end, "linux,initrd-end")
-
-struct property {
-    const void *data; /* NULL: the node doesn't have it */
-    int length;
-};
-
-struct node {
-#define PROPERTY_FIELD(field, name) struct property field;
-    PROPERTIES(PROPERTY_FIELD)
-#undef PROPERTY_FIELD
-};
-
-/* What must be known of a node while its children are looked at. */
-struct parent {
-    const char *name;
-    uint32_t address_cells, size_cells; /* how its children's addresses are written */
-    struct property ranges;
-};
-
-/* A UART that may turn out to be the console. */
-struct uart {
-    struct range regs;
-    struct property interrupts;
-    int depth;
-    const char *path[MAX_DEPTH]; /* nodes' names, from depth 1 on */
-};
-
-/* One pass over the tree. A node is looked at when its properties are complete: they come before its children. */
-struct scan {
-    struct machine *machine;
-    const void *fdt;
-    const char *at, *end; /* what of the structure block hasn't been read */
-    const char *strings;
-    uint32_t strings_size;
-    int depth;        /* of `node`; the root's is 0 */
-    bool looked_at;   /* `node` was */
-    const char *name; /* of `node` */
-    struct node node;
-    struct parent path[MAX_DEPTH];
-    uint32_t irq_cells; /* of the GIC; 0: no GIC yet */
-    bool gicv2;
-    struct property stdout_path, timer_interrupts;
-    unsigned uart_count;
-    struct uart uarts[MAX_UARTS];
-    struct ranges reserved, no_map, memreserve;
-};
-
-static int problem(struct machine *machine, int error, const char *text)
+int machine_problem(struct machine *machine, int error, const char *text)
 {
     if (!machine->problem) {
         machine->problem = text;
@@ -86,8 +14,7 @@ static int problem(struct machine *machine, int error, const char *text)
 
 /* ---- Properties ------------------------------------------------------------------------------------------------ */
 
-/* `count` cells, at most two, as a number. */
-static uint64_t cells_read(const fdt32_t *cell, uint32_t count)
+uint64_t cells_read(const fdt32_t *cell, uint32_t count)
 {
     uint64_t value = 0;
 
@@ -97,28 +24,26 @@ static uint64_t cells_read(const fdt32_t *cell, uint32_t count)
     return value;
 }
 
-/* A number of one cell, or `otherwise`. */
-static uint32_t cell_or(struct property property, uint32_t otherwise)
+uint32_t cell_or(struct property property, uint32_t otherwise)
 {
     return property.data && property.length == 4 ? fdt32_ld(property.data) : otherwise;
 }
 
-/* A number of one or two cells, or 0. */
-static uint64_t number_or_0(struct property property)
+uint64_t number_or_0(struct property property)
 {
     bool sound = property.data && (property.length == 4 || property.length == 8);
 
     return sound ? cells_read(property.data, (uint32_t)property.length / 4) : 0;
 }
 
-static bool lists(struct property property, const char *text)
+bool property_lists(struct property property, const char *text)
 {
     return property.data && fdt_stringlist_contains(property.data, property.length, text);
 }
 
 static bool is_available(const struct node *node)
 {
-    return !node->status.data || lists(node->status, "okay") || lists(node->status, "ok");
+    return !node->status.data || property_lists(node->status, "okay") || property_lists(node->status, "ok");
 }
 
 /* Address and size cells as this code can read them. */
@@ -172,8 +97,7 @@ static bool bus_translate(const struct parent *bus, const struct parent *parent,
     return false;
 }
 
-/* The index'th range of the node's registers, in the CPU's address space. */
-static bool device_range(const struct scan *scan, uint32_t index, struct range *range)
+bool device_range(const struct scan *scan, uint32_t index, struct range *range)
 {
     struct range at;
 
@@ -189,104 +113,81 @@ static bool device_range(const struct scan *scan, uint32_t index, struct range *
     return true;
 }
 
-/* The index'th of some interrupts, as INTID (arm,gic-v3: type 0 SPI, 1 PPI; number), or 0. */
-static uint32_t irq_read(const struct scan *scan, struct property interrupts, uint32_t index)
-{
-    const fdt32_t *irq = interrupts.data;
-    uint32_t type, number;
+/* ---- Devices that all machines may have ---------------------------------------------------------------------- */
 
-    if (!irq || scan->irq_cells == 0 || index >= (uint32_t)interrupts.length / (scan->irq_cells * 4)) {
-        return 0;
+void machine_add_device(struct machine *machine, struct range regs)
+{
+    if (machine->device_count == MACHINE_MAX_DEVICES) {
+        machine_problem(machine, AXVM_EUNSUPPORTED, "the machine's interrupt controller is in too many pieces");
+    } else if (regs.base != regs.end) {
+        machine->device[machine->device_count++] = regs;
     }
-    type = fdt32_ld(&irq[index * scan->irq_cells]);
-    number = fdt32_ld(&irq[index * scan->irq_cells + 1]);
-    if (type == 0 && number < 988) {
-        return 32 + number;
-    }
-    return type == 1 && number < 16 ? 16 + number : 0;
 }
 
-/* ---- Nodes by what they are compatible with ------------------------------------------------------------------ */
-
-static void found_gicv3(struct scan *scan)
+static void found_uart(struct scan *scan, const struct uart_driver *driver)
 {
-    struct machine *machine = scan->machine;
-    uint32_t cells = cell_or(scan->node.interrupt_cells, 3);
+    struct found_uart *found = &scan->uarts[scan->uart_count];
 
-    if (scan->irq_cells != 0 || !device_range(scan, 0, &machine->gic.dist)) {
+    if (scan->uart_count == MAX_UARTS || !device_range(scan, 0, &found->uart.regs)) {
         return;
     }
-    while (machine->gic.redist_count < MACHINE_MAX_REDISTS &&
-           device_range(scan, 1 + machine->gic.redist_count, &machine->gic.redist[machine->gic.redist_count])) {
-        machine->gic.redist_count++;
+    found->uart.driver = driver;
+    found->uart.reg_shift = cell_or(scan->node.reg_shift, 0);
+    found->uart.reg_width = cell_or(scan->node.reg_io_width, 1);
+    found->interrupts = scan->node.interrupts;
+    found->interrupt_parent = cell_or(scan->node.interrupt_parent, scan->path[scan->depth - 1].interrupt_parent);
+    found->depth = scan->depth;
+    for (int depth = 1; depth < scan->depth; depth++) {
+        found->path[depth] = scan->path[depth].name;
     }
-    machine->gic.redist_stride = number_or_0(scan->node.redistributor_stride);
-    scan->irq_cells = cells == 4 ? 4 : 3;
-    machine->gic.maintenance_irq = irq_read(scan, scan->node.interrupts, 0);
-}
-
-static void found_gicv2(struct scan *scan)
-{
-    scan->gicv2 = true;
-}
-
-static void found_timer(struct scan *scan)
-{
-    scan->timer_interrupts = scan->node.interrupts;
-    scan->machine->timer.hz = cell_or(scan->node.clock_frequency, 0);
-}
-
-static void found_psci(struct scan *scan)
-{
-    scan->machine->psci_smc = lists(scan->node.method, "smc");
+    found->path[scan->depth] = scan->name;
+    scan->uart_count++;
 }
 
 static void found_pl011(struct scan *scan)
 {
-    struct uart *uart = &scan->uarts[scan->uart_count];
-
-    if (scan->uart_count == MAX_UARTS || !device_range(scan, 0, &uart->regs)) {
-        return;
-    }
-    uart->interrupts = scan->node.interrupts;
-    uart->depth = scan->depth;
-    for (int depth = 1; depth < scan->depth; depth++) {
-        uart->path[depth] = scan->path[depth].name;
-    }
-    uart->path[scan->depth] = scan->name;
-    scan->uart_count++;
+    found_uart(scan, &uart_pl011);
 }
 
-#define VENDOR "arm,"
+/* Registers that don't lie within `reg`, or can't be accessed as it is said, are nobody's. */
+static void found_ns16550(struct scan *scan)
+{
+    uint32_t shift = cell_or(scan->node.reg_shift, 0), width = cell_or(scan->node.reg_io_width, 1);
+    struct range regs;
 
-static const struct {
-    const char *compatible; /* behind VENDOR */
-    void (*found)(struct scan *scan);
-} devices[] = {
-    {"gic-v3", found_gicv3},
-    {"gic-400", found_gicv2},
-    {"cortex-a15-gic", found_gicv2},
-    {"armv8-timer", found_timer},
-    {"psci-0.2", found_psci},
-    {"psci-1.0", found_psci},
-    {"pl011", found_pl011},
+    if (shift <= 8 && (width == 1 || width == 2 || width == 4) && device_range(scan, 0, &regs) &&
+        regs.end - regs.base >= (UINT64_C(7) << shift) + width && (regs.base | UINT64_C(1) << shift) % width == 0) {
+        found_uart(scan, &uart_ns16550);
+    }
+}
+
+static const struct machine_device common_devices[] = {
+    {"arm,pl011", found_pl011},
+    {"ns16550a", found_ns16550},
+    {"ns16550", found_ns16550},
+    {"snps,dw-apb-uart", found_ns16550},
 };
 
-/* Most nodes aren't Arm's: they are passed over quickly. */
+static bool look_for(struct scan *scan, const char *compatible, const struct machine_device *devices, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (compatible[0] == devices[i].compatible[0] && strcmp(compatible, devices[i].compatible) == 0) {
+            devices[i].found(scan);
+            return true;
+        }
+    }
+    return false;
+}
+
 static void look_at_device(struct scan *scan)
 {
     const char *at = scan->node.compatible.data;
     const char *end = at ? at + scan->node.compatible.length : NULL, *stop;
 
     for (; at != end && (stop = memchr(at, '\0', (size_t)(end - at))) != NULL; at = stop + 1) {
-        if (strncmp(at, VENDOR, sizeof(VENDOR) - 1) != 0) {
-            continue;
-        }
-        for (size_t i = 0; i < sizeof(devices) / sizeof(devices[0]); i++) {
-            if (strcmp(at + sizeof(VENDOR) - 1, devices[i].compatible) == 0) {
-                devices[i].found(scan);
-                return;
-            }
+        if (look_for(scan, at, scan->kind->devices, scan->kind->devices_count) ||
+            look_for(scan, at, common_devices, sizeof(common_devices) / sizeof(common_devices[0]))) {
+            return;
         }
     }
 }
@@ -310,7 +211,7 @@ static void look_at_memory(struct scan *scan)
 
     for (uint32_t i = 0; device_range(scan, i, &range); i++) {
         if (!ranges_add(&scan->machine->memory, page_up(range.base), page_down(range.end))) {
-            problem(scan->machine, AXVM_EUNSUPPORTED, "the device tree has too many ranges of memory");
+            machine_problem(scan->machine, AXVM_EUNSUPPORTED, "the device tree has too many ranges of memory");
         }
     }
 }
@@ -318,7 +219,7 @@ static void look_at_memory(struct scan *scan)
 static void reserve(struct scan *scan, struct ranges *list, struct range range)
 {
     if (!ranges_add(list, page_down(range.base), page_up(range.end))) {
-        problem(scan->machine, AXVM_EUNSUPPORTED, "the device tree reserves too many ranges of memory");
+        machine_problem(scan->machine, AXVM_EUNSUPPORTED, "the device tree reserves too many ranges of memory");
     }
 }
 
@@ -378,15 +279,17 @@ static void look_at_cpu(struct scan *scan)
     if (!scan->node.reg.data || !are_cells(cells, 1) || (uint32_t)scan->node.reg.length < cells * 4) {
         return;
     }
-    id = cells_read(scan->node.reg.data, cells) & MPIDR_AFFINITY;
+    id = cells_read(scan->node.reg.data, cells) & scan->kind->cpu_id_mask;
     for (unsigned i = 0; i < machine->cpu_count; i++) {
         if (machine->cpu_id[i] == id) {
             return;
         }
     }
-    if (!is_available(&scan->node) || machine->cpu_count == AXVM_MAX_PCPUS) {
+    if (!is_available(&scan->node) || machine->cpu_count == AXVM_MAX_PCPUS ||
+        (scan->kind->cpu_fits && !scan->kind->cpu_fits(scan))) {
         machine->cpu_ignored++;
     } else {
+        scan->cpu = machine->cpu_count;
         machine->cpu_id[machine->cpu_count++] = id;
     }
 }
@@ -412,7 +315,7 @@ static void look_at_chosen(struct scan *scan)
 }
 
 /* Whether a path of `length` characters leads to the UART. Its components may lack their unit addresses. */
-static bool leads_to(const char *path, size_t length, const struct uart *uart)
+static bool leads_to(const char *path, size_t length, const struct found_uart *uart)
 {
     const char *end = path + length;
 
@@ -452,7 +355,7 @@ static const char *console_path(const struct scan *scan, size_t *length)
     return path;
 }
 
-static void settle_console(const struct scan *scan)
+static void settle_console(struct scan *scan)
 {
     struct machine *machine = scan->machine;
     size_t length = 0;
@@ -460,20 +363,23 @@ static void settle_console(const struct scan *scan)
 
     for (unsigned i = 0; path && i < scan->uart_count; i++) {
         if (leads_to(path, length, &scan->uarts[i])) {
-            machine->uart.regs = scan->uarts[i].regs;
-            machine->uart.irq = irq_read(scan, scan->uarts[i].interrupts, 0);
+            scan->console = &scan->uarts[i];
+            machine->uart = scan->console->uart;
         }
     }
+    machine_add_device(machine, machine->uart.regs);
 }
 
 /* ---- All of it ----------------------------------------------------------------------------------------------- */
 
 static void look_at_top_node(struct scan *scan)
 {
-    if (lists(scan->node.device_type, "memory")) {
+    if (property_lists(scan->node.device_type, "memory")) {
         look_at_memory(scan);
     } else if (strcmp(scan->name, "chosen") == 0) {
         look_at_chosen(scan);
+    } else if (strcmp(scan->name, "cpus") == 0 && scan->node.timebase_frequency.data) {
+        scan->machine->timer_hz = number_or_0(scan->node.timebase_frequency);
     }
 }
 
@@ -488,7 +394,7 @@ static void look_at_node(struct scan *scan)
 
     if (scan->depth == 0) {
         look_at_root(scan);
-    } else if (lists(node->device_type, "cpu")) {
+    } else if (property_lists(node->device_type, "cpu")) {
         look_at_cpu(scan);
     } else if (is_available(node)) {
         if (scan->depth == 1) {
@@ -510,6 +416,9 @@ static void node_complete(struct scan *scan)
     look_at_node(scan);
     scan->path[scan->depth] = (struct parent){
         .name = scan->name,
+        .interrupt_parent =
+            cell_or(scan->node.interrupt_parent, scan->depth > 0 ? scan->path[scan->depth - 1].interrupt_parent : 0),
+        .cpu = scan->cpu,
         .address_cells = cell_or(scan->node.address_cells, 2),
         .size_cells = cell_or(scan->node.size_cells, 1),
         .ranges = scan->node.ranges,
@@ -522,6 +431,7 @@ static void node_begin(struct scan *scan, const char *name)
     scan->depth++;
     scan->name = name;
     scan->looked_at = false;
+    scan->cpu = NO_CPU;
     memset(&scan->node, 0, sizeof(scan->node));
 }
 
@@ -650,12 +560,7 @@ static bool open_tree(struct scan *scan, const void *fdt, size_t size)
     return scan->strings[scan->strings_size - 1] == '\0';
 }
 
-static bool is_private(uint32_t irq)
-{
-    return irq >= 16 && irq < 32;
-}
-
-static int judge(const struct scan *scan)
+static int judge(struct scan *scan)
 {
     struct machine *machine = scan->machine;
 
@@ -663,29 +568,15 @@ static int judge(const struct scan *scan)
         return AXVM_EUNSUPPORTED;
     }
     if (machine->memory.count == 0) {
-        return problem(machine, AXVM_EINVAL, "the device tree names no memory");
+        return machine_problem(machine, AXVM_EINVAL, "the device tree names no memory");
     }
     if (machine->cpu_count == 0) {
-        return problem(machine, AXVM_EINVAL, "the device tree names no CPU");
+        return machine_problem(machine, AXVM_EINVAL, scan->kind->no_cpu);
     }
-    if (scan->irq_cells == 0) {
-        return problem(machine, AXVM_EUNSUPPORTED,
-                       scan->gicv2 ? "the interrupt controller is a GICv2, and GICv3 is needed"
-                                   : "the device tree names no GICv3 interrupt controller");
-    }
-    if (machine->gic.redist_count == 0 || !is_private(machine->gic.maintenance_irq)) {
-        return problem(machine, AXVM_EUNSUPPORTED, "the GICv3 has no redistributors or no maintenance interrupt");
-    }
-    /* In this order: secure physical, physical, virtual, hypervisor */
-    machine->timer.hyp_irq = irq_read(scan, scan->timer_interrupts, 3);
-    if (irq_read(scan, scan->timer_interrupts, 2) != MACHINE_VIRTUAL_TIMER_IRQ ||
-        !is_private(machine->timer.hyp_irq)) {
-        return problem(machine, AXVM_EUNSUPPORTED, "there is no hypervisor timer, or the virtual one isn't PPI 27");
-    }
-    return AXVM_OK;
+    return scan->kind->settle(scan);
 }
 
-int machine_discover(struct machine *machine, const void *fdt, size_t size)
+int machine_discover(struct machine *machine, const struct machine_kind *kind, const void *fdt, size_t size)
 {
     /* Too large for the stack, and of no use afterwards. */
     static struct scan scan __attribute__((section(".bss.once")));
@@ -693,14 +584,15 @@ int machine_discover(struct machine *machine, const void *fdt, size_t size)
     memset(machine, 0, sizeof(*machine));
     memset(&scan, 0, sizeof(scan));
     scan.machine = machine;
+    scan.kind = kind;
     scan.depth = -1;
     scan.looked_at = true;
     if (!open_tree(&scan, fdt, size)) {
-        return problem(machine, AXVM_EINVAL, "there is no sound device tree");
+        return machine_problem(machine, AXVM_EINVAL, "there is no sound device tree");
     }
     look_at_reserve_map(&scan);
     if (!look_at_all(&scan)) {
-        problem(machine, AXVM_EINVAL, "the device tree is damaged");
+        machine_problem(machine, AXVM_EINVAL, "the device tree is damaged");
     }
     settle_console(&scan);
     settle_memory(&scan);

@@ -1,17 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The metal host from its first C function to the loop that each pCPU ends in. */
-#include "aarch64/cpu_el2.h"
-#include "aarch64/crc32.h"
-#include "aarch64/gicv3.h"
-#include "aarch64/mmu.h"
-#include "aarch64/psci.h"
-#include "aarch64/timer.h"
 #include "core/bundle.h"
+#include "crc32.h"
 #include "host.h"
 #include "lib/host.h"
 #include "lib/log.h"
 #include "memory.h"
+#include "mmu.h"
 #include "percpu.h"
+#include "power.h"
+#include "timer.h"
 #include <string.h>
 
 #ifndef AXVM_VERSION
@@ -21,7 +19,7 @@
 /* Seconds for all pCPUs together to start */
 #define CPU_START_PATIENCE 5U
 
-_Noreturn void metal_main(const void *fdt);
+_Noreturn void metal_main(const void *fdt, uint64_t boot_cpu);
 _Noreturn void metal_secondary(void);
 
 struct percpu *percpus[AXVM_MAX_PCPUS];
@@ -45,9 +43,8 @@ static void percpu_set(unsigned id, uint64_t area)
 }
 
 /* Give each pCPU its memory: the boot pCPU has its own, in the image. */
-static int percpus_alloc(void)
+static int percpus_alloc(uint64_t self)
 {
-    uint64_t self = sysreg_read(mpidr_el1) & UINT64_C(0xff00ffffff);
     bool found = false;
 
     for (unsigned i = 0; i < machine.cpu_count; i++) {
@@ -91,8 +88,9 @@ static void cpus_start(void)
 
     for (unsigned i = 0; i < machine.cpu_count; i++) {
         if (percpus[i] != this_cpu() &&
-            (!machine.psci_smc || psci_cpu_on(percpus[i]->cpu_id, address_of((void *)(uintptr_t)secondary_entry),
-                                              address_of(percpus[i])) != AXVM_OK)) {
+            (!power_can_start(&machine) ||
+             power_cpu_on(percpus[i]->cpu_id, address_of((void *)(uintptr_t)secondary_entry),
+                          address_of(percpus[i])) != AXVM_OK)) {
             percpus[i] = NULL;
         }
     }
@@ -333,13 +331,13 @@ static void banner(void)
  * Memory, mapping and console, as far as the machine has them. What is wrong is in the log, which the console then
  * shows.
  */
-static int foundations(const void *fdt)
+static int foundations(const void *fdt, uint64_t boot_cpu)
 {
-    int error, unfit = machine_discover(&machine, fdt, MACHINE_FDT_MAX);
+    int error, unfit = machine_discover(&machine, host_machine, fdt, MACHINE_FDT_MAX);
 
     memory_init(&machine, fdt, mmu_early_window());
     error = host_init(&machine);
-    error = error ? error : percpus_alloc();
+    error = error ? error : percpus_alloc(boot_cpu);
     error = error ? error : mmu_start(&machine, &memory_mapped, guards, machine.cpu_count);
     if (error) {
         return error;
@@ -352,12 +350,12 @@ static int foundations(const void *fdt)
 }
 
 /* With the MMU on, but no more mapped than the image and the device tree (entry.S). */
-_Noreturn void metal_main(const void *fdt)
+_Noreturn void metal_main(const void *fdt, uint64_t boot_cpu)
 {
-    if (foundations(fdt) != AXVM_OK) {
+    if (foundations(fdt, boot_cpu) != AXVM_OK) {
         park();
     }
-    gicv3_init(&machine);
+    intc_init(&machine);
     if (cpu_begin() != AXVM_OK) {
         park();
     }

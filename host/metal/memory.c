@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "memory.h"
 
-#include "aarch64/cpu_el2.h"
+#include "host_cpu.h"
 #include "lib/log.h"
 #include <libfdt.h>
 
@@ -37,11 +37,9 @@ static void keep(struct range range)
 
 static void use_devices(const struct machine *machine)
 {
-    use(whole_pages(machine->gic.dist.base, machine->gic.dist.end));
-    for (unsigned i = 0; i < machine->gic.redist_count; i++) {
-        use(whole_pages(machine->gic.redist[i].base, machine->gic.redist[i].end));
+    for (unsigned i = 0; i < machine->device_count; i++) {
+        use(whole_pages(machine->device[i].base, machine->device[i].end));
     }
-    use(whole_pages(machine->uart.regs.base, machine->uart.regs.end));
 }
 
 static uint64_t bytes_in(const struct ranges *list)

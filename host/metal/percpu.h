@@ -3,19 +3,20 @@
 #ifndef METAL_PERCPU_H
 #define METAL_PERCPU_H
 
-#include "aarch64/fault.h"
-#include "aarch64/layout.h"
+#include "fault.h"
+#include "host_cpu.h"
+#include "host_layout.h"
+#include "intc.h"
 #include "scheduler.h"
 #include <axvm/hal.h>
 
 /* In the pCPU's own memory, on top of its stack. Only that pCPU touches it, but for what is atomic. */
 struct percpu {
     uint32_t id;      /* from 0, in the order of the device tree */
-    uint32_t faulted; /* an exception of EL2's own is being reported */
-    uint64_t cpu_id;  /* MPIDR_EL1 affinity fields */
+    uint32_t faulted; /* an exception of the hypervisor's own is being reported */
+    uint64_t cpu_id;  /* machine.cpu_id[id] */
     struct fault_regs regs;
-    uint64_t sgi_target;     /* as ICC_SGI1R_EL1 wants it */
-    volatile uint8_t *redist; /* GICR RD_base; SGI_base is 64 KiB above */
+    struct percpu_intc intc;
     _Atomic bool online;
     bool in_console;  /* perhaps inside the console's lock: a fault must not want it */
     bool takes_input; /* the UART's interrupt comes here */
@@ -27,10 +28,13 @@ extern struct percpu *percpus[AXVM_MAX_PCPUS]; /* by id; NULL: never started */
 
 static inline struct percpu *this_cpu(void)
 {
-    struct percpu *self;
+    return cpu_this();
+}
 
-    __asm__("mrs %0, tpidr_el2" : "=r"(self));
-    return self;
+/* What an interrupt of the host's own comes to, once it is handled. */
+static inline enum axvm_irq_result percpu_irq_result(void)
+{
+    return atomic_load_explicit(&this_cpu()->queue.preempt, memory_order_relaxed) ? AXVM_IRQ_RESCHED : AXVM_IRQ_HANDLED;
 }
 
 #endif

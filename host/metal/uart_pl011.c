@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "uart_pl011.h"
+#include "uart.h"
 
 /* DDI 0183 chapter 3 */
 #define DR 0x00U
@@ -18,16 +18,16 @@
 #define INT_RX (1U << 4)
 #define INT_RT (1U << 6) /* receive timeout: fewer than the FIFO's trigger level wait */
 
-static volatile uint8_t *uart;
+static volatile uint8_t *base;
 
 static volatile uint32_t *reg(uint32_t offset)
 {
-    return (volatile uint32_t *)(volatile void *)(uart + offset);
+    return (volatile uint32_t *)(volatile void *)(base + offset);
 }
 
-void uart_init(uint64_t base)
+static void init(const struct uart *uart)
 {
-    uart = (volatile uint8_t *)(uintptr_t)base;
+    base = (volatile uint8_t *)(uintptr_t)uart->regs.base;
     *reg(IMSC) = 0;
     if ((*reg(CR) & CR_UARTEN) == 0) {
         *reg(LCR_H) = LCR_H_FEN | LCR_H_WLEN8;
@@ -35,13 +35,13 @@ void uart_init(uint64_t base)
     }
 }
 
-void uart_enable_input(void)
+static void enable_input(void)
 {
     *reg(ICR) = INT_RX | INT_RT;
     *reg(IMSC) = INT_RX | INT_RT;
 }
 
-void uart_write(const char *bytes, size_t count)
+static void write(const char *bytes, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         while ((*reg(FR) & FR_TXFF) != 0) {
@@ -50,10 +50,12 @@ void uart_write(const char *bytes, size_t count)
     }
 }
 
-int uart_read(void)
+static int read(void)
 {
     if ((*reg(FR) & FR_RXFE) != 0) {
         return -1;
     }
     return (int)(*reg(DR) & 0xffU);
 }
+
+const struct uart_driver uart_pl011 = {.init = init, .enable_input = enable_input, .write = write, .read = read};

@@ -8,7 +8,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static struct machine machine;
     uint8_t *copy = exact_copy(data, size);
 
-    if (machine_discover(&machine, copy, size) == 0) {
+    if (machine_discover(&machine, &machine_aarch64, copy, size) == 0) {
         require(machine.cpu_count >= 1 && machine.cpu_count <= AXVM_MAX_PCPUS);
     }
     free(copy);

@@ -45,7 +45,7 @@ static int load_gicv3(void **state)
 
 static int discover(void)
 {
-    return machine_discover(&machine, tree.bytes, tree_size);
+    return machine_discover(&machine, &machine_aarch64, tree.bytes, tree_size);
 }
 
 static int node(const char *path)
@@ -106,14 +106,14 @@ static void qemu_virt_is_understood(void **state)
     for (unsigned i = 0; i < 4; i++) {
         assert_int_equal(machine.cpu_id[i], i);
     }
-    assert_true(machine.psci_smc);
-    assert_range(machine.gic.dist, 0x8000000, 0x8010000);
-    assert_int_equal(machine.gic.redist_count, 1);
-    assert_range(machine.gic.redist[0], 0x80a0000, 0x9000000);
-    assert_int_equal(machine.gic.redist_stride, 0);
-    assert_int_equal(machine.gic.maintenance_irq, 25);
-    assert_int_equal(machine.timer.hyp_irq, 26);
-    assert_int_equal(machine.timer.hz, 0);
+    assert_true(machine.aarch64.psci_smc);
+    assert_range(machine.aarch64.gic.dist, 0x8000000, 0x8010000);
+    assert_int_equal(machine.aarch64.gic.redist_count, 1);
+    assert_range(machine.aarch64.gic.redist[0], 0x80a0000, 0x9000000);
+    assert_int_equal(machine.aarch64.gic.redist_stride, 0);
+    assert_int_equal(machine.aarch64.gic.maintenance_irq, 25);
+    assert_int_equal(machine.aarch64.hyp_timer_irq, 26);
+    assert_int_equal(machine.timer_hz, 0);
     assert_range(machine.uart.regs, 0x9000000, 0x9001000);
     assert_int_equal(machine.uart.irq, 33);
 }
@@ -277,11 +277,11 @@ static void firmware_that_is_called_by_hvc_starts_no_cpus(void **state)
     (void)state;
     set_string("/psci", "method", "hvc");
     assert_int_equal(discover(), AXVM_OK);
-    assert_false(machine.psci_smc);
+    assert_false(machine.aarch64.psci_smc);
     set_string("/psci", "method", "smc");
     set_string("/psci", "compatible", "arm,psci");
     assert_int_equal(discover(), AXVM_OK);
-    assert_false(machine.psci_smc);
+    assert_false(machine.aarch64.psci_smc);
 }
 
 static void odd_cell_counts_are_refused_not_followed(void **state)
@@ -343,7 +343,7 @@ static void damaged_trees_do_no_harm(void **state)
             seed = seed * 1664525U + 1013904223U;
             exact[(seed >> 8) % size] = (char)(round % 3 == 0 ? 0xff : round % 3 == 1 ? seed >> 24 : 0);
         }
-        understood += machine_discover(&machine, exact, size) == AXVM_OK;
+        understood += machine_discover(&machine, &machine_aarch64, exact, size) == AXVM_OK;
         for (unsigned i = 0; i < machine.memory.count; i++) {
             assert_true(machine.memory.range[i].base < machine.memory.range[i].end);
         }

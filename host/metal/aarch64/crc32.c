@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "aarch64/crc32.h"
+#include "crc32.h"
 
 #include "arch/aarch64/cpu_insn.h"
 #include "core/bundle.h"

@@ -3,9 +3,10 @@
  * Where each pCPU begins: the boot pCPU by the arm64 Linux boot protocol (Documentation/arch/arm64/booting.rst: MMU and
  * data cache off, the image clean to the point of coherency, x0 the device tree), the others by PSCI CPU_ON.
  */
-#include "layout.h"
+#include "host_layout.h"
 
 #define SCTLR_MMU_OFF 0x30c50830 /* RES1 bits of SCTLR_EL2 (Arm ARM D19.2.118); MMU and caches off */
+#define MPIDR_AFFINITY 0xff00ffffff
 #define HCR_HOST 0x80000038      /* RW, AMO, IMO, FMO: interrupts belong to EL2. E2H = 0 */
 
     .section .head.first, "ax"
@@ -92,6 +93,9 @@ entry:
     add     x9, x9, :lo12:mmu_boot
     bl      mmu_load
     mov     x0, x19
+    mrs     x1, mpidr_el1
+    ldr     x2, =MPIDR_AFFINITY
+    and     x1, x1, x2
     bl      metal_main
     b       park
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "aarch64/fault.h"
+#include "fault.h"
 
-#include "aarch64/cpu_el2.h"
+#include "host_cpu.h"
 #include "host.h"
 #include "lib/log.h"
 #include "percpu.h"
@@ -10,7 +10,7 @@
 _Static_assert(offsetof(struct percpu, faulted) == PERCPU_FAULTED, "entry.S");
 _Static_assert(offsetof(struct percpu, regs) == PERCPU_REGS, "entry.S");
 _Static_assert(offsetof(struct fault_regs, far) == 280, "entry.S");
-_Static_assert(sizeof(struct percpu) <= PERCPU_SIZE && PERCPU_SIZE % 16 == 0, "layout.h");
+_Static_assert(sizeof(struct percpu) <= PERCPU_SIZE && PERCPU_SIZE % 16 == 0, "host_layout.h");
 
 #define ESR_EC(esr) ((unsigned)((esr) >> 26) & 0x3fU)
 #define BACKTRACE_MAX 16U

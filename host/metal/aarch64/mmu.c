@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "aarch64/mmu.h"
+#include "mmu.h"
 
-#include "aarch64/cpu_el2.h"
-#include "aarch64/layout.h"
 #include "arch/aarch64/stage2.h"
+#include "host_cpu.h"
+#include "host_layout.h"
 #include "lib/log.h"
 #include <libfdt.h>
 
@@ -111,12 +111,12 @@ static int map_image(void)
 static int map_devices(const struct machine *machine)
 {
     const uint32_t flags = AXVM_MEM_RW | AXVM_MEM_DEVICE;
-    int error = map(machine->gic.dist.base, machine->gic.dist.end, flags);
+    int error = AXVM_OK;
 
-    for (unsigned i = 0; i < machine->gic.redist_count && !error; i++) {
-        error = map(machine->gic.redist[i].base, machine->gic.redist[i].end, flags);
+    for (unsigned i = 0; i < machine->device_count && !error; i++) {
+        error = map(machine->device[i].base, machine->device[i].end, flags);
     }
-    return error ? error : map(machine->uart.regs.base, machine->uart.regs.end, flags);
+    return error;
 }
 
 static unsigned bits_for(uint64_t end)
@@ -127,10 +127,10 @@ static unsigned bits_for(uint64_t end)
 /* The fewest address bits that reach everything there is to map. */
 static unsigned input_bits(const struct machine *machine, const struct ranges *ram)
 {
-    uint64_t end = machine->gic.dist.end | machine->uart.regs.end | address_of(image_end);
+    uint64_t end = address_of(image_end);
 
-    for (unsigned i = 0; i < machine->gic.redist_count; i++) {
-        end |= machine->gic.redist[i].end;
+    for (unsigned i = 0; i < machine->device_count; i++) {
+        end |= machine->device[i].end;
     }
     for (unsigned i = 0; i < ram->count; i++) {
         end |= ram->range[i].end;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "aarch64/timer.h"
+#include "timer.h"
 
-#include "aarch64/cpu_el2.h"
+#include "host_cpu.h"
 
 #define CNT_CTL_ENABLE 1U
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Instructions of EL2 that C has no words for, and the linker's symbols. */
-#ifndef METAL_AARCH64_CPU_EL2_H
-#define METAL_AARCH64_CPU_EL2_H
+#ifndef METAL_AARCH64_HOST_CPU_H
+#define METAL_AARCH64_HOST_CPU_H
 
 #include "arch/aarch64/cpu_insn.h"
 #include <stddef.h>
@@ -13,6 +13,15 @@ extern char image_start[], image_rodata[], image_data[], image_once[], image_onc
 extern char boot_stack[];
 void secondary_entry(void);
 _Noreturn void park(void);
+
+/* The calling pCPU's struct percpu */
+static inline void *cpu_this(void)
+{
+    void *self;
+
+    __asm__("mrs %0, tpidr_el2" : "=r"(self));
+    return self;
+}
 
 static inline uint64_t address_of(const volatile void *pointer)
 {

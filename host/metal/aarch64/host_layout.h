@@ -3,8 +3,8 @@
  * How a pCPU's own memory is laid out, for C and assembly: STACK_AREA bytes, aligned to their size. From below: a guard
  * of one page, not mapped; the stack; struct percpu, which TPIDR_EL2 points to.
  */
-#ifndef METAL_AARCH64_LAYOUT_H
-#define METAL_AARCH64_LAYOUT_H
+#ifndef METAL_AARCH64_HOST_LAYOUT_H
+#define METAL_AARCH64_HOST_LAYOUT_H
 
 #define STACK_AREA 0x4000
 #define STACK_GUARD 0x1000
