@@ -5,6 +5,7 @@
 #include "core/bundle.h"
 #include "core/layout.h"
 #include "lib/fdt_check.h"
+#include "target.h"
 #include <libfdt.h>
 
 static void report(struct axvm_config_report *self, const void *field, const char *path, const char *text)
@@ -14,8 +15,8 @@ static void report(struct axvm_config_report *self, const void *field, const cha
     require(path != NULL && text != NULL && strlen(text) < 4096);
 }
 
-static void plan(const struct axvm_config *config, const struct bundle_image given[AXVM_IMAGE_COUNT],
-                 struct axvm_config_report *to)
+static void plan(const struct axvm_config *config, const struct axvm_platform *platform,
+                 const struct bundle_image given[AXVM_IMAGE_COUNT], struct axvm_config_report *to)
 {
     struct image images[AXVM_IMAGE_COUNT] = {0};
     struct layout layout;
@@ -26,7 +27,7 @@ static void plan(const struct axvm_config *config, const struct bundle_image giv
             return;
         }
     }
-    (void)layout_plan(config, &axvm_platform_aarch64, images, to, &layout);
+    (void)layout_plan(config, platform, images, to, &layout);
 }
 
 static void make_right(void *data, size_t size)
@@ -46,25 +47,32 @@ static void make_right(void *data, size_t size)
     }
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void look_at_vms(const struct bundle *bundle, const struct axvm_platform *platform)
 {
     static struct axvm_config config;
     const struct axvm_machine machine = {.pcpu_count = 4, .memory = GIB(1)};
     struct axvm_config_report to = {report, report};
+    struct bundle_image images[AXVM_IMAGE_COUNT];
+
+    for (unsigned i = 0; i < bundle->vm_count; i++) {
+        if (bundle_vm(bundle, i, &config, images) == AXVM_OK) {
+            axvm_config_complete(&config, platform);
+            if (axvm_config_validate(&config, platform, &machine, &to) == AXVM_OK) {
+                plan(&config, platform, images, &to);
+            }
+        }
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
     uint8_t *copy = exact_copy(data, size);
     struct bundle bundle;
 
     make_right(copy, size);
     if (bundle_open(&bundle, copy, size) == AXVM_OK) {
-        for (unsigned i = 0; i < bundle.vm_count; i++) {
-            struct bundle_image images[AXVM_IMAGE_COUNT];
-
-            if (bundle_vm(&bundle, i, &config, images) == AXVM_OK) {
-                axvm_config_complete(&config, &axvm_platform_aarch64);
-                if (axvm_config_validate(&config, &axvm_platform_aarch64, &machine, &to) == AXVM_OK) {
-                    plan(&config, images, &to);
-                }
-            }
+        for (unsigned i = 0; i < target_count; i++) {
+            look_at_vms(&bundle, targets[i].platform);
         }
     }
     free(copy);

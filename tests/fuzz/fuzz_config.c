@@ -18,6 +18,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static const struct axvm_machine machine = {.pcpu_count = 4, .memory = GIB(1)};
     static char path[64];
     static struct vm_file file;
+    static struct axvm_config config;
     struct axvm_config_report to = {report, report};
     FILE *out;
 
@@ -28,8 +29,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     require(out != NULL && fwrite(data, 1, size, out) == size && fclose(out) == 0);
     memset(&file, 0, sizeof(file));
     vmfile_read(&file, path, 0);
-    axvm_config_complete(&file.config, &axvm_platform_aarch64);
-    (void)axvm_config_validate(&file.config, &axvm_platform_aarch64, &machine, &to);
+    for (unsigned i = 0; i < target_count; i++) {
+        config = file.config;
+        axvm_config_complete(&config, targets[i].platform);
+        (void)axvm_config_validate(&config, targets[i].platform, &machine, &to);
+    }
     diag_print();
     toml_free(file.root);
     free((void *)(uintptr_t)file.source.text);

@@ -5,6 +5,7 @@ import os
 import re
 import shlex
 import shutil
+import struct
 import subprocess
 import tomllib
 import zlib
@@ -62,7 +63,8 @@ def test_says_what_is_wrong_and_where(path):
     text = path.read_text()
     beside = re.findall(r"^# beside: (.*)$", text, re.M)
     expected = re.findall(r"^# expect: (.*)$", text, re.M)
-    result = axvm("check", "--smp", "4", "--memory", "1G", *beside, path.name, cwd=path.parent)
+    arch = [word for name in re.findall(r"^# arch: (.*)$", text, re.M) for word in ("--arch", name)]
+    result = axvm("check", *arch, "--smp", "4", "--memory", "1G", *beside, path.name, cwd=path.parent)
     found = diagnostics(result.stderr)
     separator = lambda line: ":" if line[0].isdigit() else ": "
     assert found == [path.name + separator(line) + line for line in expected]
@@ -209,6 +211,7 @@ def test_help_is_no_error():
 
 @pytest.mark.parametrize("arguments", [
     [], ["chek"], ["--hlep"], ["check"], ["check", "--what", "x"], ["check", "-o", "x", "y"],
+    ["check", "x", "--arch", "mips"], ["check", "x", "--arch"], ["show", "x", "--arch", "riscv64"],
     ["check", "x", "--smp", "0"],
     ["check", "x", "--smp", "65"], ["check", "x", "--smp", "two"], ["check", "x", "--memory", "1000"],
     ["check", "x", "--memory", "0"], ["check", "x", "--smp"], ["check", "x", "--", "y"], ["pack", "x"],
@@ -221,6 +224,88 @@ def test_wrong_usage_has_its_own_status(arguments):
     assert result.stdout == ""
     assert "usage: axvm" in result.stderr or "axvm --help" in result.stderr or "did you mean" in result.stderr \
         or "Exit status" in result.stderr
+
+
+# ---- Architectures ---------------------------------------------------------------------------------------------------
+
+
+def linux_image(magic):
+    """Linux's header: text_offset, image_size and flags, and at 56 the magic number."""
+    return bytes(8) + struct.pack("<QQQ", 0, 0x8000, 0) + bytes(24) + magic + bytes(4036)
+
+
+def elf_image(machine, address):
+    """One segment of the whole file."""
+    header = struct.pack("<4s5B7xHHIQQQIHHHHHH", b"\x7fELF", 2, 1, 1, 0, 0, 2, machine, 1, address, 64, 0, 0, 64, 56, 1,
+                         0, 0, 0)
+    return header + struct.pack("<IIQQQQQQ", 1, 7, 0, address, address, 0x1000, 0x1000, 0x1000) + bytes(0x1000 - 120)
+
+
+KERNELS = {
+    "aarch64": {"Linux": linux_image(b"ARM\x64"), "ELF": elf_image(183, 0x40000000)},
+    "riscv64": {"Linux": linux_image(b"RSC\x05"), "ELF": elf_image(243, 0x80000000)},
+}
+FOR_ARCH = [(arch, data) for arch, kernels in KERNELS.items() for data in kernels.values()]
+FOR_ARCH_IDS = [f"{kind}-{arch}" for arch, kernels in KERNELS.items() for kind in kernels]
+
+
+def plain_vm(directory, name, kernel):
+    """A VM that says nothing of its architecture but by its kernel; its path stands at 4:15."""
+    (directory / f"{name}.kernel").write_bytes(kernel)
+    (directory / f"{name}.toml").write_text(
+        f'[base]\nname = "{name}"\n[kernel]\nkernel_path = "{name}.kernel"\nmemory = "64M"\n')
+    return f"{name}.toml"
+
+
+def arch_of(directory, *arguments):
+    """What the bundle is for, and what `axvm run` would start."""
+    assert axvm("pack", "-o", "bundle", *arguments, cwd=directory).stderr == ""
+    arch = re.match(r"# bundle of \d VMs? for (\w+),", axvm("show", "bundle", cwd=directory).stdout)[1]
+    command = axvm("run", "--dry-run", *arguments, cwd=directory).stdout.splitlines()[1].split()
+    assert command[0] == f"qemu-system-{arch}"
+    assert command[command.index("-kernel") + 1] == str(Path(AXVM).resolve().parent / f"axvm-{arch}.bin")
+    return arch
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["", "gzip"])
+@pytest.mark.parametrize("arch, kernel", FOR_ARCH, ids=FOR_ARCH_IDS)
+def test_the_kernel_tells_the_architecture(tmp_path, arch, kernel, packed):
+    vm = plain_vm(tmp_path, "vm", gzip.compress(kernel) if packed else kernel)
+    assert arch_of(tmp_path, vm) == arch
+    assert arch_of(tmp_path, vm, "--arch", arch) == arch
+
+
+def test_a_kernel_that_doesnt_tell_goes_with_the_others_or_is_for_what_was_asked(tmp_path):
+    flat = plain_vm(tmp_path, "flat", b"x" * 4096)
+    riscv = plain_vm(tmp_path, "riscv", KERNELS["riscv64"]["Linux"])
+    assert arch_of(tmp_path, flat) == "aarch64"
+    assert arch_of(tmp_path, flat, "--arch", "riscv64") == "riscv64"
+    assert arch_of(tmp_path, flat, riscv) == "riscv64"
+
+
+@pytest.mark.parametrize("packed", [False, True], ids=["", "gzip"])
+@pytest.mark.parametrize("arch, kernel", FOR_ARCH, ids=FOR_ARCH_IDS)
+def test_a_kernel_of_another_architecture_than_asked_is_refused(tmp_path, arch, kernel, packed):
+    vm = plain_vm(tmp_path, "vm", gzip.compress(kernel) if packed else kernel)
+    other, = KERNELS.keys() - {arch}
+    machine = {"aarch64": 183, "riscv64": 243}[arch]
+    found = diagnostics(axvm("check", "--arch", other, vm, cwd=tmp_path).stderr)
+    text = f"kernel_path: the kernel is for {arch} (ELF machine {machine}), the VM is {other}"
+    assert f"vm.toml:4:15: error: {text}" in found
+
+
+def test_kernels_of_two_architectures_dont_go_together(tmp_path):
+    files = [plain_vm(tmp_path, name, kernel) for name, kernel in [
+        ("flat", b"x" * 4096), ("one", KERNELS["riscv64"]["Linux"]), ("two", KERNELS["aarch64"]["ELF"]),
+        ("three", KERNELS["riscv64"]["ELF"])]]
+    result = axvm("pack", "-o", "bundle", *files, cwd=tmp_path)
+    assert result.returncode == 1 and not (tmp_path / "bundle").exists()
+    assert diagnostics(result.stderr) == [
+        "two.toml:4:15: error: kernel_path: the kernel is for aarch64, but that of one.toml:4:15 is for riscv64"]
+
+
+def test_an_unknown_architecture_gets_the_list(vm):
+    assert "--arch mips: expected aarch64 or riscv64\n" in axvm("check", "--arch", "mips", vm / "vm.toml").stderr
 
 
 # ---- Bundles ---------------------------------------------------------------------------------------------------------
@@ -343,6 +428,13 @@ def test_a_dry_run_prints_the_commands(vm):
     assert qemu == ["qemu-system-aarch64", "-M", "virt,virtualization=on,gic-version=3", "-cpu", "cortex-a72",
                     "-smp", "8", "-m", "512M", "-nographic", "-kernel", "/x/a b.bin", "-initrd", "axvm.bundle",
                     "-d", "it's", "--smp"]
+
+
+def test_a_dry_run_for_riscv64(tmp_path):
+    vm = plain_vm(tmp_path, "vm", KERNELS["riscv64"]["Linux"])
+    result = axvm("run", "-n", "--smp", "2", "--image", "i", vm, "--", "-s", cwd=tmp_path)
+    assert result.stdout.splitlines()[1] == (
+        "qemu-system-riscv64 -M virt -cpu rv64 -smp 2 -m 1024M -nographic -kernel i -initrd axvm.bundle -s")
 
 
 def test_the_image_is_found_beside_the_program_or_in_the_environment(vm):

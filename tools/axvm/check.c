@@ -12,8 +12,6 @@
 
 #define IMAGE_FILE_MAX GIB(2)
 
-static const struct axvm_platform *const platform = &axvm_platform_aarch64;
-
 /* ---- The library's findings -------------------------------------------------------------------------------------- */
 
 struct report {
@@ -138,10 +136,47 @@ static void read_images(struct vm_file *file)
     }
 }
 
+/* ---- The architecture -------------------------------------------------------------------------------------------- */
+
+/* What the file's kernel is for; NULL: there is none, or it doesn't tell. */
+static const struct target *kernel_target(const struct vm_file *file)
+{
+    return target_of_elf(file->images[AXVM_IMAGE_KERNEL].elf_machine);
+}
+
+/*
+ * Unless an architecture was asked for, the first kernel that is for one tells it for all the files that don't. Kernels
+ * for several are one mistake, so each of these files is otherwise checked as what it is.
+ */
+static void find_targets(struct vm_file *files, unsigned count, const struct target *asked)
+{
+    const struct vm_file *first = NULL;
+
+    for (unsigned i = 0; i < count && !first; i++) {
+        first = kernel_target(&files[i]) ? &files[i] : NULL;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        struct vm_file *file = &files[i];
+        const struct target *own = kernel_target(file);
+        struct toml_place at, first_at;
+
+        file->target = asked ? asked : own ? own : first ? kernel_target(first) : target_default();
+        if (asked || !own || own == kernel_target(first)) {
+            continue;
+        }
+        at = vmfile_place(file, &file->config, &file->config.kernel_path);
+        first_at = vmfile_place(first, &first->config, &first->config.kernel_path);
+        diag(DIAG_ERROR, &file->source, at, "kernel_path: the kernel is for %s, but that of %s:%u:%u is for %s",
+             own->platform->arch, first->source.path, first_at.line, first_at.column,
+             kernel_target(first)->platform->arch);
+    }
+}
+
 /* ---- One file ---------------------------------------------------------------------------------------------------- */
 
 static void check_file(struct vm_file *file, const struct axvm_machine *machine)
 {
+    const struct axvm_platform *platform = file->target->platform;
     struct report report = {{on_error, on_warn}, file};
     struct layout layout;
 
@@ -151,7 +186,6 @@ static void check_file(struct vm_file *file, const struct axvm_machine *machine)
     if (!file->config.kernel_path && !file->config.bios_path) {
         on_error(&report.base, &file->complete.kernel_path, "kernel_path", "the VM has nothing to run");
     }
-    read_images(file);
     file->kernel_trouble |= is_bad(file, "kernel", "memory") || is_bad(file, "kernel", "memory_regions");
     if (!file->kernel_trouble) {
         layout_plan(&file->complete, platform, file->images, &report.base, &layout);
@@ -228,13 +262,20 @@ static void check_memory(const struct vm_file *files, unsigned count, const stru
     }
 }
 
-struct vm_file *vmfiles_check(const char *const *paths, unsigned count, const struct axvm_machine *machine)
+struct vm_file *vmfiles_check(const char *const *paths, unsigned count, const struct target *asked,
+                              const struct axvm_machine *machine)
 {
     struct vm_file *files = xalloc(count * sizeof(*files));
     bool wrong;
 
     for (unsigned i = 0; i < count; i++) {
         vmfile_read(&files[i], paths[i], i);
+        if (files[i].root) {
+            read_images(&files[i]);
+        }
+    }
+    find_targets(files, count, asked);
+    for (unsigned i = 0; i < count; i++) {
         if (files[i].root) {
             check_file(&files[i], machine);
         }

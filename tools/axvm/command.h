@@ -18,6 +18,7 @@ struct options {
     unsigned rest_count;
     const char *output;
     const char *image;
+    const struct target *target; /* NULL: what the files say */
     struct axvm_machine machine; /* as given; 0 where not */
     bool dry_run;
     unsigned gdb_port; /* 0: no gdb */
@@ -29,7 +30,7 @@ int command_show(const struct options *options);
 int command_run(const struct options *options);
 int command_keys(const struct options *options);
 
-/* Write the bundle of checked files to `fd`. false: it says why. */
+/* Write the bundle of checked files, at least one, to `fd`. false: it says why. */
 bool bundle_write(int fd, const struct vm_file *files, unsigned count);
 
 #endif

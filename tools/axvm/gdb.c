@@ -59,10 +59,12 @@ static bool find_base(FILE *roms, const char *image, uint64_t *base)
 }
 
 /* Where QEMU loads the image, as its monitor says before the machine has run. */
-static bool image_base(const struct axvm_machine *machine, const char *image, uint64_t *base)
+static bool image_base(const struct target *target, const struct axvm_machine *machine, const char *image,
+                       uint64_t *base)
 {
+    const char *const *words = target->machine;
     const char *const command[] = {
-        "qemu-system-aarch64", QEMU_MACHINE,
+        target->qemu, words[0], words[1], words[2], words[3],
         "-m", xprintf("%lluM", (unsigned long long)(machine->memory >> 20)),
         "-kernel", image,
         "-S", "-display", "none", "-serial", "none", "-monitor", "stdio",
@@ -86,18 +88,18 @@ static const char *directory_of(const char *path)
     return slash ? xprintf("%.*s/", (int)(slash - path), path) : "";
 }
 
-bool gdb_explain(const struct axvm_machine *machine, const char *image, unsigned port)
+bool gdb_explain(const struct target *target, const struct axvm_machine *machine, const char *image, unsigned port)
 {
     uint64_t base;
 
-    if (!image_base(machine, image, &base)) {
+    if (!image_base(target, machine, image, &base)) {
         complain("QEMU doesn't say where it loads %s", image);
         return false;
     }
     printf("QEMU waits for gdb before the machine's first instruction. In another terminal, with the image's symbols:\n"
            "    gdb-multiarch -ex 'target remote 127.0.0.1:%u' -ex ", port);
     print_quoted(xprintf("add-symbol-file %smetal/%s/axvm.elf -o 0x%llx", directory_of(image),
-                         axvm_platform_aarch64.arch, (unsigned long long)base));
+                         target->platform->arch, (unsigned long long)base));
     printf("\nand with those of a guest's kernel, which must be where it is linked (Linux: nokaslr on its command line):\n"
            "    -ex 'add-symbol-file VMLINUX'\n");
     fflush(stdout);

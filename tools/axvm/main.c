@@ -22,27 +22,30 @@ struct command {
     const char *help;
 };
 
+#define ARCH_HELP \
+    "  -a, --arch NAME     aarch64 or riscv64; without, what the VMs' kernels are for, or else aarch64\n"
 #define MACHINE_HELP \
     "  -s, --smp N         the machine has N CPUs, 1 to 64\n" \
     "  -m, --memory M      the machine has this much memory, for example 1G\n"
 
 static const struct command commands[] = {
-    {"check", command_check, "sm", 1, 64, false, "check FILE... [--smp N] [--memory M]",
+    {"check", command_check, "asm", 1, 64, false, "check FILE... [--arch NAME] [--smp N] [--memory M]",
      "say everything that is wrong with VM files",
      "Reads all FILEs as VMs that are to run beside each other, with the images they name, and reports every\n"
-     "error as file:line:col. Without --smp and --memory, what depends on the machine isn't checked.\n\n" MACHINE_HELP},
-    {"pack", command_pack, "smo", 1, 64, false, "pack -o BUNDLE FILE... [--smp N] [--memory M]",
+     "error as file:line:col. Without --smp and --memory, what depends on the machine isn't checked.\n\n" ARCH_HELP
+     MACHINE_HELP},
+    {"pack", command_pack, "asmo", 1, 64, false, "pack -o BUNDLE FILE... [--arch NAME] [--smp N] [--memory M]",
      "check VM files and put them, with their images, into one bundle",
      "The bundle is what the hypervisor boots from: QEMU's -initrd, U-Boot's ramdisk.\n\n"
-     "  -o, --output BUNDLE where it goes\n" MACHINE_HELP},
+     "  -o, --output BUNDLE where it goes\n" ARCH_HELP MACHINE_HELP},
     {"show", command_show, "", 1, 1, false, "show BUNDLE", "list what is in a bundle, and check it",
      "Prints each VM's configuration, and its images with size and checksum, ok or BAD.\n"},
-    {"run", command_run, "sming", 1, 64, true,
-     "run FILE... [--smp N] [--memory M] [--gdb[=PORT]] [--dry-run] [-- QEMU ARGS]",
+    {"run", command_run, "asming", 1, 64, true,
+     "run FILE... [--arch NAME] [--smp N] [--memory M] [--gdb[=PORT]] [--dry-run] [-- QEMU ARGS]",
      "boot VM files on the hypervisor in QEMU",
-     "Checks and packs the FILEs, and becomes qemu-system-aarch64 with the hypervisor and the bundle; what stands\n"
-     "after -- is added to its arguments. The hypervisor image is looked for beside this program, or $AXVM_IMAGE.\n\n"
-     MACHINE_HELP
+     "Checks and packs the FILEs, and becomes the architecture's qemu-system with the hypervisor and the bundle; what\n"
+     "stands after -- is added to its arguments. The hypervisor image is looked for beside this program, or\n"
+     "$AXVM_IMAGE.\n\n" ARCH_HELP MACHINE_HELP
      "                      (4 CPUs and 1G unless told otherwise)\n"
      "  -i, --image FILE    the hypervisor image\n"
      "  -g, --gdb[=PORT]    let the machine wait for gdb, on port 1234 unless told otherwise; docs/debugging.md\n"
@@ -54,6 +57,7 @@ static const struct command commands[] = {
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
 
 static const struct option long_options[] = {
+    {"arch", required_argument, NULL, 'a'},
     {"smp", required_argument, NULL, 's'},
     {"memory", required_argument, NULL, 'm'},
     {"output", required_argument, NULL, 'o'},
@@ -87,6 +91,20 @@ static int wrong_usage(const struct command *command)
 }
 
 /* ---- Options ----------------------------------------------------------------------------------------------------- */
+
+static bool set_arch(struct options *options, const char *name)
+{
+    const char *known = "";
+
+    options->target = target_named(name);
+    for (unsigned i = 0; i < target_count; i++) {
+        known = xprintf("%s%s%s", known, i ? " or " : "", targets[i].platform->arch);
+    }
+    if (!options->target) {
+        complain("--arch %s: expected %s", name, known);
+    }
+    return options->target;
+}
 
 static bool set_smp(struct options *options, const char *text)
 {
@@ -129,6 +147,8 @@ static bool set_option(struct options *options, const struct command *command, i
         return false;
     }
     switch (letter) {
+    case 'a':
+        return set_arch(options, argument);
     case 's':
         return set_smp(options, argument);
     case 'm':
@@ -165,7 +185,7 @@ static int run_command(const struct command *command, int argc, char **argv)
     int own = before_dashes(argc, argv);
     int letter;
 
-    while ((letter = getopt_long(own, argv, "s:m:o:i:g::nh", long_options, NULL)) != -1) {
+    while ((letter = getopt_long(own, argv, "a:s:m:o:i:g::nh", long_options, NULL)) != -1) {
         if (letter == 'h') {
             return print_command_help(command);
         }
@@ -186,7 +206,8 @@ static int run_command(const struct command *command, int argc, char **argv)
 
 int command_check(const struct options *options)
 {
-    return vmfiles_check(options->files, options->file_count, &options->machine) ? STATUS_OK : STATUS_WRONG;
+    return vmfiles_check(options->files, options->file_count, options->target, &options->machine) ? STATUS_OK
+                                                                                                  : STATUS_WRONG;
 }
 
 /* ---- The program ------------------------------------------------------------------------------------------------- */

@@ -35,12 +35,13 @@ static struct bundle_source *make_sources(const struct vm_file *files, unsigned 
 }
 
 /* The head in the smallest buffer that holds it; NULL: the configuration is too large. */
-static void *make_head(const struct bundle_source *sources, unsigned count, size_t *size, uint64_t *total)
+static void *make_head(const char *arch, const struct bundle_source *sources, unsigned count, size_t *size,
+                       uint64_t *total)
 {
     for (*size = AXVM_PAGE_SIZE; *size <= HEAD_MAX; *size *= 2) {
         void *head = aligned_alloc(AXVM_PAGE_SIZE, *size);
 
-        if (head && !bundle_write_head(head, *size, axvm_platform_aarch64.arch, sources, count, total)) {
+        if (head && !bundle_write_head(head, *size, arch, sources, count, total)) {
             return head;
         }
         free(head);
@@ -82,7 +83,7 @@ bool bundle_write(int fd, const struct vm_file *files, unsigned count)
         complain("%u VMs are more than %u", count, BUNDLE_MAX_VMS);
         return false;
     }
-    head = make_head(sources, count, &size, &total);
+    head = make_head(files[0].target->platform->arch, sources, count, &size, &total);
     if (!head) {
         complain("the configurations are too large for a bundle");
         return false;
@@ -101,7 +102,8 @@ bool bundle_write(int fd, const struct vm_file *files, unsigned count)
 /* Under another name first: whoever reads BUNDLE finds the old one or the new one, never half of it. */
 int command_pack(const struct options *options)
 {
-    struct vm_file *files = vmfiles_check(options->files, options->file_count, &options->machine);
+    struct vm_file *files =
+        vmfiles_check(options->files, options->file_count, options->target, &options->machine);
     char *draft;
     bool ok;
     int fd;

@@ -8,6 +8,7 @@
 
 #include "core/image.h"
 #include "diag.h"
+#include "target.h"
 
 #include <axvm/axvm.h>
 
@@ -28,6 +29,7 @@ struct vm_file {
     bool *bad;           /* per key of the schema: what was written is no value of it; `config` has the default */
     bool kernel_trouble; /* [kernel] has an error: images can't be laid out */
     struct image images[AXVM_IMAGE_COUNT];
+    const struct target *target; /* what it runs on: the same for all files that are right together */
 };
 
 /* Read the file into `config`, reporting everything that is not of its right type or unknown. */
@@ -44,8 +46,10 @@ const char *vmfile_image_path(const struct axvm_config *config, enum axvm_image_
 
 /*
  * Read and check all files, as they are to run beside each other on this machine, and print what is wrong. NULL:
- * something is. `files` has `count` elements.
+ * something is. The result has `count` elements. asked: the architecture that they are for; NULL: what their kernels
+ * are for.
  */
-struct vm_file *vmfiles_check(const char *const *paths, unsigned count, const struct axvm_machine *machine);
+struct vm_file *vmfiles_check(const char *const *paths, unsigned count, const struct target *asked,
+                              const struct axvm_machine *machine);
 
 #endif
