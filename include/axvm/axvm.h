@@ -28,7 +28,7 @@
 struct axvm;
 struct axvm_arch;
 
-extern const struct axvm_arch axvm_arch_aarch64;
+extern const struct axvm_arch axvm_arch_aarch64, axvm_arch_riscv64;
 extern const struct axvm_arch axvm_arch_fake;
 
 enum axvm_state {

@@ -85,12 +85,14 @@ struct axvm_arch {
     int (*msi)(struct axvm *vm, uint64_t address, uint32_t device_id, uint32_t data);
 
     /*
-     * The guest's device tree, written sequentially: properties of the root (compatible, interrupt-parent, ...), of a
-     * /cpus/cpu node (`reg` of two cells, compatible, ...; device_type is there), and the nodes that only this
-     * architecture has. 0 or a negative libfdt error. fdt_irq: the property `interrupts` of a device with this
-     * (level-sensitive) wired interrupt, in the cells that the VM's interrupt controller wants.
+     * The guest's device tree, written sequentially: properties of the root (compatible, interrupt-parent, ...), of
+     * /cpus (NULL: none but #address-cells 2 and #size-cells 0, which are there), of a /cpus/cpu node (`reg` of two
+     * cells, compatible, ...; device_type is there), and the nodes that only this architecture has. 0 or a negative
+     * libfdt error. fdt_irq: the property `interrupts` of a device with this (level-sensitive) wired interrupt, in the
+     * cells that the VM's interrupt controller wants.
      */
     int (*fdt_root)(struct axvm *vm, void *fdt);
+    int (*fdt_cpus)(struct axvm *vm, void *fdt);
     int (*fdt_cpu)(struct axvm_vcpu *vcpu, void *fdt);
     int (*fdt_nodes)(struct axvm *vm, void *fdt);
     int (*fdt_irq)(struct axvm *vm, void *fdt, uint32_t irq);

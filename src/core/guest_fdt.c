@@ -70,6 +70,7 @@ static int write_cpus(struct axvm *vm, void *fdt)
 
     error = error != 0 ? error : fdt_property_u32(fdt, "#address-cells", 2);
     error = error != 0 ? error : fdt_property_u32(fdt, "#size-cells", 0);
+    error = error != 0 || arch->fdt_cpus == NULL ? error : arch->fdt_cpus(vm, fdt);
     for (uint32_t i = 0; i < vm->vcpu_count && error == 0; i++) {
         error = write_cpu(vm->vcpus[i], fdt);
     }

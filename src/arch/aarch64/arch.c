@@ -9,6 +9,7 @@
 #include "irqchip/vits.h"
 #include "lib/host.h"
 #include "lib/log.h"
+#include "mem/vmid.h"
 #include <libfdt.h>
 
 /* What cpu_entry.S knows of struct a64_frame. */
@@ -21,40 +22,8 @@ _Static_assert((int)offsetof(struct axvm_vcpu, requests) - (int)offsetof(struct 
 _Static_assert(offsetof(struct a64_fp, fpcr) == 512, "fp: fpcr");
 
 #define VTTBR_VMID_SHIFT 48U
+#define VMID_BITS 8U /* as every implementation has them (VTCR_EL2.VS = 0) */
 #define MPIDR_RES1 BIT64(31)
-
-/* ---- VMIDs: 8 bits, as every implementation has them (VTCR_EL2.VS = 0); 0 is the host's -------------------------- */
-
-#define VMID_COUNT 256U
-
-static struct {
-    struct spinlock lock;
-    uint64_t used[VMID_COUNT / 64];
-} vmids = {.used = {1}};
-
-static int vmid_alloc(uint32_t *vmid)
-{
-    int error = AXVM_ENOMEM;
-
-    spin_lock(&vmids.lock);
-    for (uint32_t id = 1; id < VMID_COUNT; id++) {
-        if ((vmids.used[id / 64] & BIT64(id % 64)) == 0) {
-            vmids.used[id / 64] |= BIT64(id % 64);
-            *vmid = id;
-            error = AXVM_OK;
-            break;
-        }
-    }
-    spin_unlock(&vmids.lock);
-    return error == AXVM_OK ? AXVM_OK : fail(error, "all %u VMIDs are in use", VMID_COUNT - 1);
-}
-
-static void vmid_free(uint32_t vmid)
-{
-    spin_lock(&vmids.lock);
-    vmids.used[vmid / 64] &= ~BIT64(vmid % 64);
-    spin_unlock(&vmids.lock);
-}
 
 /* ---- Second stage ------------------------------------------------------------------------------------------------ */
 
@@ -86,7 +55,7 @@ static const struct addrspace_tlb tlb = {
 static int vm_init(struct axvm *base)
 {
     struct a64_vm *vm = a64_vm(base);
-    int error = vmid_alloc(&vm->vmid);
+    int error = vmid_alloc(VMID_BITS, &vm->vmid);
 
     if (error != AXVM_OK) {
         return error;
@@ -110,10 +79,8 @@ static void vm_fini(struct axvm *base)
     for (uint32_t i = 0; i < base->vcpu_count; i++) {
         a64_timer_fini(a64_vcpu(base->vcpus[i]));
     }
-    if (vm->vmid != 0) {
-        vmid_free(vm->vmid);
-        vm->vmid = 0;
-    }
+    vmid_free(vm->vmid);
+    vm->vmid = 0;
 }
 
 static void vm_reset(struct axvm *base)

@@ -92,9 +92,10 @@ struct rv64_vcpu {
     struct rv64_timer timer;
     struct vplic_cpu plic;
     _Atomic bool ipi;          /* software interrupt that hvip.VSSIP doesn't have yet */
-    _Atomic bool fence_wanted; /* forget stage-1 translations, and fetch instructions anew, before the guest goes on */
+    _Atomic bool fence_wanted; /* forget stage-1 translations, and fetch instructions anew, when it is loaded */
+    unsigned last_pcpu;        /* where it was resident last; 0 if nowhere */
     uint64_t hvip;             /* valid while not resident, and while it waits */
-    uint64_t wait_sie;         /* vsie when it began to wait (as hvip has the bits) */
+    uint64_t wait_sie;         /* vsie when it began to wait */
     uint64_t sys[RV64_SYS_COUNT]; /* valid while not resident */
     struct rv64_fp fp;            /* valid while not resident */
     struct rv64_vector vector;    /* valid while not resident */
@@ -105,7 +106,7 @@ struct rv64_vm {
     bool has_plic;
     uint32_t vmid;
     uint64_t hgatp;
-    _Atomic uint64_t timedelta; /* guest time = time + timedelta */
+    _Atomic uint64_t time_offset; /* guest time = time - time_offset */
     _Atomic uint64_t ran_on;    /* pCPUs whose TLB may know the VMID */
     uint8_t last_vcpu[AXVM_MAX_PCPUS]; /* per pCPU: id + 1 of the vCPU that ran there last; that pCPU's to write */
     struct vplic plic;
@@ -165,7 +166,7 @@ void rv64_timer_fini(struct rv64_vcpu *v);
 void rv64_timer_reset(struct rv64_vcpu *v);
 void rv64_timer_load(struct rv64_vcpu *v);  /* the vCPU is going to run here */
 void rv64_timer_save(struct rv64_vcpu *v);  /* it waits, or loses the pCPU: `wake` takes over */
-void rv64_timer_shift(struct rv64_vcpu *v); /* timedelta has changed, while it doesn't run */
+void rv64_timer_shift(struct rv64_vcpu *v); /* time_offset has changed, while it doesn't run */
 bool rv64_timer_pending(const struct rv64_vcpu *v);
 void rv64_timer_set(struct rv64_vcpu *v, uint64_t compare); /* SBI set_timer by the resident vCPU; in its own time */
 

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The guest's memory through its own translation, and TLB maintenance. */
+#include "arch/riscv64/cpu.h"
+#include "arch/riscv64/cpu_csr.h"
+#include "lib/host.h"
+
+/* Beyond this many pages, forgetting everything is cheaper than page by page. */
+#define FLUSH_MAX_PAGES 256U
+
+/* ---- The trap, and the guest's memory ---------------------------------------------------------------------------- */
+
+struct rv64_fault rv64_cpu_fault(void)
+{
+    uint64_t tval = csr_read(CSR_STVAL);
+
+    return (struct rv64_fault){
+        .gpa = csr_read(CSR_HTVAL) << 2 | (tval & 3),
+        .tval = tval,
+        .tinst = csr_read(CSR_HTINST),
+    };
+}
+
+uint64_t rv64_cpu_tval(void)
+{
+    return csr_read(CSR_STVAL);
+}
+
+/* What a trap of HLV or HLVX itself has changed of what tells the guest's privilege: SPVP stays (18.6.1). */
+static void restore_privilege(void)
+{
+    uint64_t hstatus = csr_read(CSR_HSTATUS);
+
+    csr_write(CSR_HSTATUS, hstatus | HSTATUS_SPV);
+    if ((hstatus & HSTATUS_SPVP) != 0) {
+        csr_set(CSR_SSTATUS, SSTATUS_SPP);
+    } else {
+        csr_clear(CSR_SSTATUS, SSTATUS_SPP);
+    }
+}
+
+#define HLVX_HU ".insn r 0x73, 4, 0x32, %[value], %[at], x3\n\t"
+#define HLVX_WU ".insn r 0x73, 4, 0x34, %[value], %[at], x3\n\t"
+#define HLV_D ".insn r 0x73, 4, 0x36, %[value], %[at], x0\n\t"
+
+/* The load `insn` from `at`; false: it traps. */
+#define guest_load(insn, at_, value_)                                                                                  \
+    __extension__({                                                                                                    \
+        uint64_t vec_, loaded_, ok_ = 0;                                                                               \
+        __asm__ volatile(GUARD_BEGIN insn "li %[ok], 1\n\t" GUARD_END                                                  \
+                         : [vec] "=&r"(vec_), [ok] "+&r"(ok_), [value] "=&r"(loaded_)                                  \
+                         : [at] "r"(at_)                                                                               \
+                         : "memory");                                                                                  \
+        *(value_) = loaded_;                                                                                           \
+        if (ok_ == 0) {                                                                                                \
+            restore_privilege();                                                                                       \
+        }                                                                                                              \
+        ok_ != 0;                                                                                                      \
+    })
+
+/* A word that isn't aligned may cross into a page that isn't there, and needn't if the instruction is short. */
+static __attribute__((noinline)) bool fetch_by_halves(uint64_t pc, uint32_t *insn)
+{
+    uint64_t low, high = 0;
+
+    if (!guest_load(HLVX_HU, pc, &low) || ((low & 3) == 3 && !guest_load(HLVX_HU, pc + 2, &high))) {
+        return false;
+    }
+    *insn = (uint32_t)(high << 16 | low);
+    return true;
+}
+
+bool rv64_cpu_fetch(uint64_t pc, uint32_t *insn)
+{
+    uint64_t word;
+
+    if ((pc & 3) != 0) {
+        return fetch_by_halves(pc, insn);
+    }
+    if (!guest_load(HLVX_WU, pc, &word)) {
+        return false;
+    }
+    *insn = (uint32_t)((word & 3) == 3 ? word : word & 0xffff);
+    return true;
+}
+
+bool rv64_cpu_read_u64(uint64_t va, uint64_t *value)
+{
+    return (va & 7) == 0 && guest_load(HLV_D, va, value);
+}
+
+/* ---- Fences ------------------------------------------------------------------------------------------------------ */
+
+/* SBI RFENCE (SBI 2.0, chapter 8) */
+#define SBI_EID_RFENCE UINT64_C(0x52464e43)
+enum rfence {
+    RFENCE_FENCE_I = 0,
+    RFENCE_HFENCE_GVMA_VMID = 3,
+    RFENCE_HFENCE_VVMA_ASID = 5,
+    RFENCE_HFENCE_VVMA = 6,
+};
+
+static void sbi_rfence(enum rfence function, uint64_t hart, uint64_t start, uint64_t size, uint64_t id)
+{
+    register uint64_t a0 __asm__("a0") = 1;
+    register uint64_t a1 __asm__("a1") = hart;
+    register uint64_t a2 __asm__("a2") = start;
+    register uint64_t a3 __asm__("a3") = size;
+    register uint64_t a4 __asm__("a4") = id;
+    register uint64_t a6 __asm__("a6") = function;
+    register uint64_t a7 __asm__("a7") = SBI_EID_RFENCE;
+
+    __asm__ volatile("ecall" : "+r"(a0), "+r"(a1) : "r"(a2), "r"(a3), "r"(a4), "r"(a6), "r"(a7) : "memory");
+}
+
+/* Of the pCPUs but the calling one; true if that is among them. */
+static bool rfence(uint64_t pcpus, enum rfence function, uint64_t start, uint64_t size, uint64_t id)
+{
+    unsigned self = hal->pcpu_id();
+
+    for (uint64_t left = pcpus & ~(UINT64_C(1) << self); left != 0; left &= left - 1) {
+        sbi_rfence(function, hal->pcpu_hart((unsigned)__builtin_ctzll(left)), start, size, id);
+    }
+    return (pcpus >> self & 1) != 0;
+}
+
+static bool is_all(uint64_t start, uint64_t size)
+{
+    return size / AXVM_PAGE_SIZE > FLUSH_MAX_PAGES || start > UINT64_MAX - size;
+}
+
+/* A guest may have chosen them: start + size doesn't wrap, but the end of the last page may. */
+static uint64_t pages_of(uint64_t start, uint64_t size)
+{
+    return ((start & (AXVM_PAGE_SIZE - 1)) + size + (AXVM_PAGE_SIZE - 1)) >> AXVM_PAGE_SHIFT;
+}
+
+#define EACH_PAGE(at, start, size)                                                                                     \
+    for (uint64_t at = (start) & ~(AXVM_PAGE_SIZE - 1), left_ = pages_of(start, size); left_ > 0;                      \
+         at += AXVM_PAGE_SIZE, left_--)
+
+/* HFENCE.GVMA takes an address >> 2 (18.3.2); what an address space translates there is forgotten with it. */
+void rv64_cpu_gstage_flush(uint64_t pcpus, uint32_t vmid, uint64_t start, uint64_t size)
+{
+    bool all = is_all(start, size);
+
+    __asm__ volatile("fence rw, rw" ::: "memory"); /* the table's changes come first */
+    if (rfence(pcpus, RFENCE_HFENCE_GVMA_VMID, all ? 0 : start, all ? 0 : size, vmid)) {
+        if (all) {
+            __asm__ volatile(".insn r 0x73, 0, 0x31, x0, x0, %0" ::"r"((uint64_t)vmid) : "memory");
+        } else {
+            EACH_PAGE (at, start, size) {
+                __asm__ volatile(".insn r 0x73, 0, 0x31, x0, %0, %1" ::"r"(at >> 2), "r"((uint64_t)vmid) : "memory");
+            }
+        }
+    }
+    /* The frames' next owner may fetch from there what it hasn't written: instruction caches forget them, too. */
+    rv64_cpu_fence_i(pcpus);
+}
+
+void rv64_cpu_vstage_flush(uint64_t pcpus, uint64_t start, uint64_t size)
+{
+    bool all = is_all(start, size);
+
+    if (!rfence(pcpus, RFENCE_HFENCE_VVMA, all ? 0 : start, all ? 0 : size, 0)) {
+        return;
+    }
+    if (all) {
+        __asm__ volatile(".insn r 0x73, 0, 0x11, x0, x0, x0" ::: "memory");
+        return;
+    }
+    EACH_PAGE (at, start, size) {
+        __asm__ volatile(".insn r 0x73, 0, 0x11, x0, %0, x0" ::"r"(at) : "memory");
+    }
+}
+
+void rv64_cpu_vstage_flush_asid(uint64_t pcpus, uint64_t asid, uint64_t start, uint64_t size)
+{
+    bool all = is_all(start, size);
+
+    if (!rfence(pcpus, RFENCE_HFENCE_VVMA_ASID, all ? 0 : start, all ? 0 : size, asid)) {
+        return;
+    }
+    if (all) {
+        __asm__ volatile(".insn r 0x73, 0, 0x11, x0, x0, %0" ::"r"(asid) : "memory");
+        return;
+    }
+    EACH_PAGE (at, start, size) {
+        __asm__ volatile(".insn r 0x73, 0, 0x11, x0, %0, %1" ::"r"(at), "r"(asid) : "memory");
+    }
+}
+
+void rv64_cpu_fence_i(uint64_t pcpus)
+{
+    if (rfence(pcpus, RFENCE_FENCE_I, 0, 0, 0)) {
+        __asm__ volatile("fence.i" ::: "memory");
+    }
+}
+
+void rv64_cpu_gstage_flush_local(uint64_t gpa)
+{
+    __asm__ volatile("fence rw, rw\n\t.insn r 0x73, 0, 0x31, x0, %0, x0" ::"r"(gpa >> 2) : "memory");
+}
+
+void rv64_cpu_table_publish(void)
+{
+    __asm__ volatile("fence rw, rw" ::: "memory");
+}

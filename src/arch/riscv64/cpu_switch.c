@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the CPU has, and the registers of HS and VS mode. */
+#include "arch/riscv64/cpu.h"
+#include "arch/riscv64/cpu_csr.h"
+
+#define CSR_VSTART 0x008
+#define CSR_VCSR 0x00f
+#define CSR_VL 0xc20
+#define CSR_VTYPE 0xc21
+#define CSR_VLENB 0xc22
+
+extern const char rv64_vectors[];
+void rv64_fp_store(struct rv64_fp *fp);
+void rv64_fp_load(const struct rv64_fp *fp);
+uint64_t rv64_f_get(unsigned n);
+void rv64_f_set(unsigned n, uint64_t value);
+void rv64_vector_store(void *data, uint64_t eight);
+void rv64_vector_load(const void *data, uint64_t eight);
+void rv64_vector_type(uint64_t vl, uint64_t vtype);
+
+/* Of the pCPU that was enabled first; all others must have as much. Written while booting. */
+static uint32_t features;
+
+/* ---- What there is ----------------------------------------------------------------------------------------------- */
+
+/* A field that a CSR keeps when it is written: WARL and legal. */
+#define csr_keeps(csr, bits)                                                                                           \
+    __extension__({                                                                                                    \
+        csr_write(csr, bits);                                                                                          \
+        (csr_read(csr) & (bits)) == (bits);                                                                            \
+    })
+
+static bool gstage_mode_there(uint64_t mode)
+{
+    csr_write(CSR_HGATP, mode << HGATP_MODE_SHIFT);
+    return csr_read(CSR_HGATP) >> HGATP_MODE_SHIFT == mode;
+}
+
+unsigned rv64_cpu_gpa_bits(void)
+{
+    uint64_t before = csr_read(CSR_HGATP);
+    unsigned bits = 0;
+
+    if (gstage_mode_there(HGATP_SV57X4)) {
+        bits = 59;
+    } else if (gstage_mode_there(HGATP_SV48X4)) {
+        bits = 50;
+    } else if (gstage_mode_there(HGATP_SV39X4)) {
+        bits = 41;
+    }
+    csr_write(CSR_HGATP, before);
+    return bits;
+}
+
+unsigned rv64_cpu_vmid_bits(void)
+{
+    uint64_t before = csr_read(CSR_HGATP), vmid;
+
+    csr_write(CSR_HGATP, before | HGATP_VMID_MAX << HGATP_VMID_SHIFT);
+    vmid = csr_read(CSR_HGATP) >> HGATP_VMID_SHIFT & HGATP_VMID_MAX;
+    csr_write(CSR_HGATP, before);
+    return (unsigned)__builtin_popcountll(vmid);
+}
+
+bool rv64_cpu_supported(void)
+{
+    return csr_exists(CSR_HSTATUS) && rv64_cpu_gpa_bits() != 0 && rv64_cpu_vmid_bits() != 0;
+}
+
+/* sstatus.FS and VS are read-only zero where there is nothing they could be about (10.1.1.5). */
+static uint32_t find_features(void)
+{
+    uint32_t found = 0;
+
+    csr_set(CSR_SSTATUS, SSTATUS_FS_INITIAL | SSTATUS_VS_CLEAN);
+    found |= (csr_read(CSR_SSTATUS) & SSTATUS_FS) != 0 ? RV64_FLOAT : 0;
+    found |= (csr_read(CSR_SSTATUS) & SSTATUS_VS) != 0 ? RV64_VECTOR : 0;
+    csr_clear(CSR_SSTATUS, SSTATUS_FS | SSTATUS_VS);
+    found |= csr_exists(CSR_STOPI) ? RV64_AIA : 0;
+    if (csr_exists(CSR_HENVCFG)) {
+        found |= RV64_ENVCFG;
+        found |= csr_keeps(CSR_HENVCFG, ENVCFG_PBMTE) ? RV64_PBMT : 0;
+        found |= csr_keeps(CSR_HENVCFG, ENVCFG_STCE) && csr_exists(CSR_VSTIMECMP) ? RV64_SSTC : 0;
+        csr_write(CSR_HENVCFG, 0);
+    }
+    return found;
+}
+
+bool rv64_cpu_enable(void)
+{
+    uint32_t found;
+
+    csr_write(CSR_STVEC, (uintptr_t)rv64_vectors);
+    found = find_features();
+    features = features != 0 ? features : found;
+    csr_write(CSR_HVIP, 0);
+    csr_write(CSR_HIE, 0); /* VS-level interrupts are delegated: none is for HS mode */
+    csr_write(CSR_HGATP, 0);
+    /* Nothing is known of what the TLB holds from before. hfence.gvma, hfence.vvma */
+    __asm__ volatile(".insn r 0x73, 0, 0x31, x0, x0, x0\n\t.insn r 0x73, 0, 0x11, x0, x0, x0\n\tfence.i" ::: "memory");
+    return (features & ~found) == 0;
+}
+
+void rv64_cpu_disable(void)
+{
+    csr_write(CSR_HIDELEG, 0);
+    csr_write(CSR_HEDELEG, 0);
+    csr_write(CSR_HGATP, 0);
+}
+
+uint32_t rv64_cpu_features(void)
+{
+    return features;
+}
+
+uint64_t rv64_cpu_vlenb(void)
+{
+    uint64_t vlenb;
+
+    csr_set(CSR_SSTATUS, SSTATUS_VS_CLEAN);
+    vlenb = csr_read(CSR_VLENB);
+    csr_clear(CSR_SSTATUS, SSTATUS_VS);
+    return vlenb;
+}
+
+/* ---- How the guest runs ------------------------------------------------------------------------------------------ */
+
+void rv64_cpu_controls_load(const struct rv64_controls *c)
+{
+    csr_clear(CSR_SSTATUS, SSTATUS_SPP | SSTATUS_SPIE);
+    csr_set(CSR_SSTATUS, c->sstatus & SSTATUS_SPP);
+    csr_write(CSR_HSTATUS, c->hstatus);
+    csr_write(CSR_HEDELEG, c->hedeleg);
+    csr_write(CSR_HIDELEG, c->hideleg);
+    csr_write(CSR_HCOUNTEREN, c->hcounteren);
+    if ((features & RV64_ENVCFG) != 0) {
+        csr_write(CSR_HENVCFG, c->henvcfg);
+    }
+    csr_write(CSR_HTIMEDELTA, c->htimedelta);
+    csr_write(CSR_HGATP, c->hgatp);
+}
+
+void rv64_cpu_controls_save(struct rv64_controls *c)
+{
+    c->hstatus = (c->hstatus & ~HSTATUS_SPVP) | (csr_read(CSR_HSTATUS) & HSTATUS_SPVP);
+    c->sstatus = csr_read(CSR_SSTATUS) & SSTATUS_SPP;
+}
+
+void rv64_cpu_hstatus_write(uint64_t hstatus)
+{
+    csr_write(CSR_HSTATUS, (hstatus & ~HSTATUS_SPVP) | (csr_read(CSR_HSTATUS) & HSTATUS_SPVP));
+}
+
+bool rv64_cpu_is_vs(void)
+{
+    return (csr_read(CSR_SSTATUS) & SSTATUS_SPP) != 0;
+}
+
+void rv64_cpu_set_vs(void)
+{
+    csr_set(CSR_SSTATUS, SSTATUS_SPP);
+    csr_set(CSR_HSTATUS, HSTATUS_SPVP);
+}
+
+/* senvcfg came with version 1.12. */
+#define SYS_THERE(name) (RV64_##name != RV64_SENVCFG || (features & RV64_ENVCFG) != 0)
+
+void rv64_cpu_sys_load(const uint64_t sys[RV64_SYS_COUNT])
+{
+#define LOAD(name, reset)                                                                                              \
+    if (SYS_THERE(name)) {                                                                                             \
+        csr_write(CSR_##name, sys[RV64_##name]);                                                                       \
+    }
+    RV64_SYS_REGS(LOAD)
+#undef LOAD
+}
+
+void rv64_cpu_sys_save(uint64_t sys[RV64_SYS_COUNT])
+{
+#define SAVE(name, reset)                                                                                              \
+    if (SYS_THERE(name)) {                                                                                             \
+        sys[RV64_##name] = csr_read(CSR_##name);                                                                       \
+    }
+    RV64_SYS_REGS(SAVE)
+#undef SAVE
+}
+
+uint64_t rv64_cpu_sys_read(enum rv64_sys reg)
+{
+    switch (reg) {
+#define READ(name, reset)                                                                                              \
+    case RV64_##name:                                                                                                  \
+        return SYS_THERE(name) ? csr_read(CSR_##name) : 0;
+        RV64_SYS_REGS(READ)
+#undef READ
+    case RV64_SYS_COUNT:
+        break;
+    }
+    return 0;
+}
+
+void rv64_cpu_sys_write(enum rv64_sys reg, uint64_t value)
+{
+    switch (reg) {
+#define WRITE(name, reset)                                                                                             \
+    case RV64_##name:                                                                                                  \
+        if (SYS_THERE(name)) {                                                                                         \
+            csr_write(CSR_##name, value);                                                                              \
+        }                                                                                                              \
+        break;
+        RV64_SYS_REGS(WRITE)
+#undef WRITE
+    case RV64_SYS_COUNT:
+        break;
+    }
+}
+
+/* ---- Interrupts and time ----------------------------------------------------------------------------------------- */
+
+uint64_t rv64_cpu_hvip_read(void)
+{
+    return csr_read(CSR_HVIP);
+}
+
+void rv64_cpu_hvip_set(uint64_t bits)
+{
+    csr_set(CSR_HVIP, bits);
+}
+
+void rv64_cpu_hvip_clear(uint64_t bits)
+{
+    csr_clear(CSR_HVIP, bits);
+}
+
+void rv64_cpu_hvip_write(uint64_t hvip)
+{
+    csr_write(CSR_HVIP, hvip);
+}
+
+uint64_t rv64_cpu_hip_read(void)
+{
+    return csr_read(CSR_HIP);
+}
+
+uint64_t rv64_cpu_timecmp_read(void)
+{
+    return csr_read(CSR_VSTIMECMP);
+}
+
+void rv64_cpu_timecmp_write(uint64_t compare)
+{
+    csr_write(CSR_VSTIMECMP, compare);
+}
+
+/* ---- FP and vector registers ------------------------------------------------------------------------------------- */
+
+/*
+ * The guest runs with sstatus.FS and VS Clean; what it changes makes them Dirty, as well as vsstatus's (18.2.11), even
+ * if it then says in vsstatus that they are clean.
+ */
+void rv64_cpu_fp_load(const struct rv64_fp *fp)
+{
+    csr_set(CSR_SSTATUS, SSTATUS_FS);
+    rv64_fp_load(fp);
+    csr_clear(CSR_SSTATUS, SSTATUS_FS);
+    csr_set(CSR_SSTATUS, SSTATUS_FS_CLEAN);
+}
+
+void rv64_cpu_fp_save(struct rv64_fp *fp)
+{
+    if ((csr_read(CSR_SSTATUS) & SSTATUS_FS) == SSTATUS_FS) {
+        rv64_fp_store(fp);
+    }
+}
+
+void rv64_cpu_vector_load(const struct rv64_vector *v)
+{
+    csr_set(CSR_SSTATUS, SSTATUS_VS);
+    csr_write(CSR_VSTART, 0);
+    rv64_vector_load(v->data, 8 * csr_read(CSR_VLENB));
+    rv64_vector_type(v->vl, v->vtype);
+    csr_write(CSR_VCSR, v->vcsr);
+    csr_write(CSR_VSTART, v->vstart);
+    csr_clear(CSR_SSTATUS, SSTATUS_VS);
+    csr_set(CSR_SSTATUS, SSTATUS_VS_CLEAN);
+}
+
+void rv64_cpu_vector_save(struct rv64_vector *v)
+{
+    if ((csr_read(CSR_SSTATUS) & SSTATUS_VS) == SSTATUS_VS) {
+        v->vstart = csr_read(CSR_VSTART);
+        v->vcsr = csr_read(CSR_VCSR);
+        v->vl = csr_read(CSR_VL);
+        v->vtype = csr_read(CSR_VTYPE);
+        csr_write(CSR_VSTART, 0);
+        rv64_vector_store(v->data, 8 * csr_read(CSR_VLENB));
+    }
+}
+
+uint64_t rv64_cpu_f_read(unsigned n)
+{
+    return rv64_f_get(n);
+}
+
+/* sstatus.FS becomes Dirty by itself. */
+void rv64_cpu_f_write(unsigned n, uint64_t value)
+{
+    rv64_f_set(n, value);
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef AXVM_RISCV64_ISA_H
+#define AXVM_RISCV64_ISA_H
+
+#include <stdint.h>
+
+#define RV64_ISA_SIZE 160U
+
+/*
+ * The guest's "riscv,isa" string: of what the machine's (NULL: unknown) has, what a guest can use here, and what
+ * `features` (enum rv64_feature) say. What isn't in the table isn't told, and may work all the same.
+ */
+void rv64_isa(char isa[RV64_ISA_SIZE], const char *machine, uint32_t features);
+
+#endif
