@@ -126,9 +126,10 @@ bool rv64_cpu_supported(void)
     return rv64_model.supported;
 }
 
-void rv64_cpu_enable(void)
+bool rv64_cpu_enable(void)
 {
     rv64_model_cpu()->enabled = true;
+    return true;
 }
 
 void rv64_cpu_disable(void)
