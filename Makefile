@@ -28,7 +28,7 @@ test: unit system ## Run all tests
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 20
 	@echo
-	@echo '  ARCH=$(ARCH)        the architecture: aarch64'
+	@echo '  ARCH=$(ARCH)        the architecture: aarch64 or riscv64'
 	@echo '  TOOLCHAIN=$(TOOLCHAIN)       the compiler, gcc or clang; clang builds into build/clang'
 	@echo '  V=1                 show each command, and all that the unit tests print'
 
@@ -69,7 +69,7 @@ $(BUILD)/metal/$(ARCH)/%.c.o: %.c scripts/flags.mk | setup $(LIBFDT)/libfdt.h
 
 $(BUILD)/metal/$(ARCH)/%.S.o: %.S scripts/flags.mk | setup
 	@mkdir -p $(@D); echo "  as       $<"
-	$(Q)$(METAL_CC) $(METAL_CFLAGS) $(CPPFLAGS) $(METAL_CPPFLAGS) -MMD -MP -c -o $@ $<
+	$(Q)$(METAL_CC) $(METAL_ASFLAGS) $(CPPFLAGS) $(METAL_CPPFLAGS) -MMD -MP -c -o $@ $<
 
 $(metal_hot:%=$(BUILD)/metal/$(ARCH)/%.o): private METAL_CFLAGS += -O2
 

@@ -21,7 +21,8 @@ SANITIZE        := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-o
 # The hypervisor never touches FP/SIMD registers (they hold the guest's), and calls no library for atomics. It is small
 # but where it is hot (metal_hot), optimized as a whole, and runs wherever it is put although it isn't compiled for that:
 # code finds everything relative to itself (aarch64: by one instruction, within the 1 MiB that the tiny code model has),
-# and constant tables of addresses are relocated by the entry code, before their pages become read-only.
+# and constant tables of addresses are relocated by the entry code, before their pages become read-only. On riscv64
+# no global pointer is needed, since nothing is relaxed. What is written in assembly may have FP registers in it.
 metal_common := -std=c17 -Os -flto=auto -g -ffreestanding -fno-stack-protector -fno-strict-aliasing -fno-common \
                 -ffunction-sections -fdata-sections -fno-pie -fomit-frame-pointer -nostdinc
 
@@ -32,6 +33,21 @@ aarch64_debian := arm64
 aarch64_u_boot := qemu_arm64
 
 ifeq ($(TOOLCHAIN),clang)
+riscv64_extensions :=
+else
+riscv64_extensions := _zicsr_zifencei
+riscv64_strict     := -mstrict-align
+endif
+riscv64_target  := riscv64-linux-gnu
+riscv64_machine := -march=rv64imac$(riscv64_extensions) -mabi=lp64
+riscv64_cflags  := $(riscv64_machine) -mcmodel=medany -mno-relax $(riscv64_strict) -msmall-data-limit=0
+riscv64_asflags := -march=rv64gc$(riscv64_extensions)
+riscv64_ldflags := $(riscv64_machine) -Wl,--no-relax
+riscv64_reloc   := R_RISCV_RELATIVE
+riscv64_debian  := riscv64
+riscv64_u_boot  := qemu-riscv64_smode
+
+ifeq ($(TOOLCHAIN),clang)
 METAL_CC := clang --target=$($(ARCH)_target)
 METAL_LD_KIND := -fuse-ld=lld
 else
@@ -39,9 +55,11 @@ METAL_CC := $($(ARCH)_target)-gcc
 endif
 
 # What a guest waits for, and what starting does over and over: see make bench.
-metal_hot := $(addprefix src/arch/$(ARCH)/,exit.c abort.c sysreg.c psci.c cpu_mem.c) \
-             $(addprefix src/irqchip/,vgicv3.c vgicv3_lr.c vgicv3_dist.c vgicv3_regs.c) \
-             $(addprefix src/mem/,pagetable.c addrspace.c area.c) src/lib/freestanding/string.c
+aarch64_hot := $(addprefix src/arch/aarch64/,exit.c abort.c sysreg.c psci.c cpu_mem.c) \
+               $(addprefix src/irqchip/,vgicv3.c vgicv3_lr.c vgicv3_dist.c vgicv3_regs.c)
+riscv64_hot := $(addprefix src/arch/riscv64/,exit.c abort.c sbi.c ipi.c timer.c decode.c cpu_mem.c) \
+               $(addprefix src/irqchip/,vplic.c)
+metal_hot := $($(ARCH)_hot) $(addprefix src/mem/,pagetable.c addrspace.c area.c) src/lib/freestanding/string.c
 
 # Loops in the string functions must stay loops, not become calls of the string functions.
 ifeq ($(TOOLCHAIN),clang)
@@ -60,9 +78,10 @@ LIBFDT_METAL := $(BUILD)/libfdt/$(ARCH)/libfdt.a
 
 # The compiler's own headers are asked for when they are used (=, not :=): it may not be installed before `make setup`.
 METAL_CFLAGS   := $(metal_common) $($(ARCH)_cflags)
+METAL_ASFLAGS  := $(METAL_CFLAGS) $($(ARCH)_asflags)
 METAL_CPPFLAGS  = -isystem $(shell $(METAL_CC) -print-file-name=include) -isystem src/lib/freestanding/include \
                   -isystem $(LIBFDT) -Ihost/metal -Ihost/metal/$(ARCH)
-METAL_LDFLAGS  := $(METAL_LD_KIND) -nostdlib -static-pie -flto=auto -Wl,--no-dynamic-linker -Wl,--gc-sections \
+METAL_LDFLAGS  := $(METAL_LD_KIND) $($(ARCH)_ldflags) -nostdlib -static-pie -flto=auto -Wl,--no-dynamic-linker -Wl,--gc-sections \
                   -Wl,-z,noexecstack -Wl,-z,notext \
                   -Wl,-z,max-page-size=4096 -Wl,--build-id=none
-GUEST_LDFLAGS  := $(METAL_LD_KIND) -nostdlib -static -Wl,-z,noexecstack -Wl,-z,max-page-size=4096 -Wl,--build-id=none
+GUEST_LDFLAGS  := $(METAL_LD_KIND) $($(ARCH)_ldflags) -nostdlib -static -Wl,-z,noexecstack -Wl,-z,max-page-size=4096 -Wl,--build-id=none
