@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#define RV64_ISA_SIZE 160U
+#define RV64_ISA_SIZE 256U
 
 /*
  * The guest's "riscv,isa" string: of what the machine's (NULL: unknown) has, what a guest can use here, and what
