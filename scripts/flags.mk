@@ -29,8 +29,6 @@ metal_common := -std=c17 -Os -flto=auto -g -ffreestanding -fno-stack-protector -
 aarch64_target := aarch64-linux-gnu
 aarch64_cflags := -march=armv8-a -mgeneral-regs-only -mstrict-align -mno-outline-atomics -mcmodel=tiny
 aarch64_reloc  := R_AARCH64_RELATIVE
-aarch64_debian := arm64
-aarch64_u_boot := qemu_arm64
 
 ifeq ($(TOOLCHAIN),clang)
 riscv64_extensions :=
