@@ -42,8 +42,6 @@ riscv64_cflags  := $(riscv64_machine) -mcmodel=medany -mno-relax $(riscv64_stric
 riscv64_asflags := -march=rv64gc$(riscv64_extensions)
 riscv64_ldflags := $(riscv64_machine) -Wl,--no-relax
 riscv64_reloc   := R_RISCV_RELATIVE
-riscv64_debian  := riscv64
-riscv64_u_boot  := qemu-riscv64_smode
 
 ifeq ($(TOOLCHAIN),clang)
 METAL_CC := clang --target=$($(ARCH)_target)
