@@ -295,6 +295,7 @@ static void vcpu_run(struct axvm_vcpu *base, struct axvm_exit *exit)
     struct rv64_vcpu *v = rv64_vcpu(base);
 
     v->exit = exit;
+    atomic_store_explicit(&v->suspended, false, memory_order_relaxed);
     if (!v->timer.loaded) {
         rv64_timer_load(v);
     }

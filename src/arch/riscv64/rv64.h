@@ -93,6 +93,7 @@ struct rv64_vcpu {
     struct vplic_cpu plic;
     _Atomic bool ipi;          /* software interrupt that hvip.VSSIP doesn't have yet */
     _Atomic bool fence_wanted; /* forget stage-1 translations, and fetch instructions anew, when it is loaded */
+    _Atomic bool suspended;    /* it waits by SBI's suspend; false from the next run on */
     unsigned last_pcpu;        /* where it was resident last; 0 if nowhere */
     uint64_t hvip;             /* valid while not resident, and while it waits */
     uint64_t wait_sie;         /* vsie when it began to wait */

@@ -10,8 +10,6 @@
 #define HSM_HART_START 0
 #define MAX_VMS 8U
 
-extern const struct axvm_arch axvm_arch_riscv64;
-
 static struct axvm_hal host;
 static struct axvm *vms[MAX_VMS];
 static uint32_t vm_count;
