@@ -1,8 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * An emulated PLIC (RISC-V Platform-Level Interrupt Controller Specification 1.0.0), laid out as on QEMU's "virt"
- * machine: hart n's context for S mode is 2n + 1; contexts 2n would be M mode's, which a guest doesn't have, and read
- * as zero. Sources 1 to 95; 3 bits of priority.
+ * machine: vCPU n's context for S mode is 2n + 1; contexts 2n would be M mode's, which a guest doesn't have: they, and
+ * whatever else isn't there, read as zero and ignore writes. Sources 1 to 95; 3 bits of priority, WARL. Accesses are of
+ * 32 bits and aligned; any other is a bus error, as on that machine.
+ *
+ * Where the specification leaves a choice, or is easily overlooked:
+ *  - A request that a gateway has forwarded stays pending until it is claimed, also when the wire is lowered before.
+ *  - A claim takes no notice of the threshold, which only silences the output.
+ *  - A completion counts if the source is enabled for the context and claimed, by whatever context; else it is ignored.
+ *  - The gateway of an edge remembers one more edge while the source is claimed, and forwards it after the completion;
+ *    an edge while the source is pending is one with that.
  *
  * A context's output is the external interrupt line of its vCPU. When it changes, the vCPU is asked (VCPU_REQ_IRQ) to
  * look at vplic_output() before the guest goes on. Any pCPU may call any function; the lock is taken inside, and no
@@ -25,20 +33,28 @@ struct vplic;
 struct vplic_cpu {
     struct axvm_vcpu *vcpu;
     struct vplic *plic;
+    unsigned index;
     _Atomic bool output;
-    uint32_t threshold;
-    uint32_t enabled[VPLIC_WORDS];
+    _Atomic uint32_t threshold;
+    _Atomic uint32_t enabled[VPLIC_WORDS];
 };
 
+/*
+ * Written under `lock` only; what is atomic is what the guest reads without. Invariants, outside of the lock:
+ *  - No source is both pending and claimed, and one whose wire is up is one of them.
+ *  - One that is latched is claimed.
+ *  - cpus[n]->output: whether a source that is enabled for it is pending with a priority above its threshold.
+ */
 struct vplic {
     struct spinlock lock;
     struct axvm *vm;
     unsigned cpu_count;
     struct vplic_cpu *cpus[AXVM_MAX_VCPUS];
     uint32_t level[VPLIC_WORDS];   /* the wires */
-    uint32_t pending[VPLIC_WORDS];
+    uint32_t latched[VPLIC_WORDS]; /* an edge to forward after completion */
     uint32_t claimed[VPLIC_WORDS]; /* the gateway waits for completion */
-    uint8_t priority[VPLIC_SOURCES];
+    _Atomic uint32_t pending[VPLIC_WORDS];
+    _Atomic uint8_t priority[VPLIC_SOURCES];
     struct axvm_device device;
 };
 
@@ -54,10 +70,13 @@ int vplic_add_device(struct vplic *plic, gpa_t base);
 /* As after power-on, but for the wires, which are their drivers' to lower; no vCPU runs. */
 void vplic_reset(struct vplic *plic);
 
-/* Whether an interrupt that is enabled and above the threshold is pending for the vCPU. */
+/*
+ * Whether an interrupt that is enabled and above the threshold is pending for the vCPU. Sequentially consistent: a vCPU
+ * that becomes blocked and then looks here, and vcpu_request() after the output has changed, see one of each other.
+ */
 static inline bool vplic_output(const struct vplic_cpu *cpu)
 {
-    return atomic_load_explicit(&cpu->output, memory_order_acquire);
+    return atomic_load(&cpu->output);
 }
 
 /* The wire of a level-sensitive source; or one edge. AXVM_EINVAL: no such source. */
