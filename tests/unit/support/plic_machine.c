@@ -17,10 +17,8 @@ static void must(bool condition)
     }
 }
 
-int plic_setup(void **state)
+void plic_power_on(void)
 {
-    int error = fake_hal_setup(state);
-
     memset(m, 0, sizeof(*m));
     m->vm.id = 1;
     vplic_init(&m->plic, &m->vm);
@@ -31,6 +29,13 @@ int plic_setup(void **state)
         atomic_store(&m->vcpus[v].resident_on, (int32_t)v);
         vplic_attach(&m->plic, &m->cpus[v], &m->vcpus[v]);
     }
+}
+
+int plic_setup(void **state)
+{
+    int error = fake_hal_setup(state);
+
+    plic_power_on();
     return error;
 }
 

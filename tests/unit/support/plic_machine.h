@@ -29,9 +29,10 @@ struct plic_machine {
 
 extern struct plic_machine plic_machine;
 
-/* As after power-on. */
+/* As after power-on; plic_power_on() leaves the host as it is. */
 int plic_setup(void **state);
 int plic_teardown(void **state);
+void plic_power_on(void);
 
 /* Accesses of 4 bytes by vCPU `v`, which runs on pCPU v; they must not fail. */
 uint32_t plic_read(unsigned v, uint64_t offset);
