@@ -46,8 +46,8 @@ const struct pt_format pt_riscv64_gstage = {
 };
 
 /*
- * Chapter 12.3 ff.: Sv39, Sv48, Sv57 for S mode itself. Addresses are sign-extended; this is the lower half of them, which
- * is the lower half of the root: 38, 47 or 56 bits.
+ * Chapter 12.3 ff.: Sv39, Sv48, Sv57 for S mode itself. Addresses are sign-extended; this is the lower half of them,
+ * which is the lower half of the root: 38, 47 or 56 bits.
  */
 const struct pt_format pt_riscv64_host = {
     .name = "riscv64 HS",

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The hypervisor's own address space: HS mode's Sv39, Sv48 or Sv57, VA = PA (RISC-V Privileged 1.13, 12.3 ff.). */
+#ifndef METAL_RISCV64_MMU_H
+#define METAL_RISCV64_MMU_H
+
+#include "machine.h"
+
+/* What mmu_switch (entry.S) puts into the registers. */
+struct mmu_regs {
+    uint64_t satp;
+};
+
+/* What the boot pCPU, and later each other, starts with. */
+extern struct mmu_regs mmu_boot;
+
+bool mmu_switch(const struct mmu_regs *regs);
+
+/*
+ * With translation off: a table that maps no more than the image and the device tree, by 2 MiB pages, all rights, into
+ * mmu_boot. False: there is no device tree, or it is too long; or the image isn't where the boot protocol wants it.
+ */
+bool mmu_early(const void *fdt);
+
+/* The RAM around the image that mmu_early() has mapped. */
+struct range mmu_early_window(void);
+
+/*
+ * Make the final table and use it: the image by parts, none writable and executable; `ram` read-write; the machine's
+ * devices. `guards` are pages left out, as many as there are. The hal works already. AXVM_ENOMEM, AXVM_EINVAL;
+ * AXVM_EUNSUPPORTED: addresses are wider than what the CPU translates.
+ */
+int mmu_start(const struct machine *machine, const struct ranges *ram, const uint64_t *guards, unsigned guard_count);
+
+#endif
