@@ -14,6 +14,7 @@ _Static_assert(sizeof(struct percpu) <= PERCPU_SIZE && PERCPU_SIZE % 16 == 0, "h
 
 #define ESR_EC(esr) ((unsigned)((esr) >> 26) & 0x3fU)
 #define BACKTRACE_MAX 16U
+#define STACK_SIZE (STACK_AREA - STACK_GUARD - PERCPU_SIZE)
 
 /* ESR_EL2.EC (Arm ARM D19.2.40): what EL2 can raise for itself */
 static const struct {
@@ -73,8 +74,8 @@ static void backtrace(const struct fault_regs *regs)
                                    (unsigned long long)(regs->pc - address_of(image_start)),
                                    (unsigned long long)(regs->x[30] - address_of(image_start)));
 
-    if (top - at > STACK_AREA - STACK_GUARD) {
-        at = top;
+    if (top - at > STACK_SIZE) {
+        at = top - at <= STACK_SIZE + STACK_GUARD ? top - STACK_SIZE : top; /* it grew into its guard; it is lost */
     }
     for (unsigned found = 0; at < top && found < BACKTRACE_MAX && used < sizeof(line) - 12; at += 8) {
         uint64_t word = *(const uint64_t *)(uintptr_t)at;

@@ -11,6 +11,7 @@
 #define DOMAINCFG_IE (1U << 8)
 #define SOURCECFG(irq) (4U * (irq))
 #define SOURCECFG_LEVEL_HIGH 6U
+#define IN_CLRIP(word) (0x1d00U + 4U * (word)) /* reads as the wires, 1: active */
 #define SETIENUM 0x1edcU
 #define CLRIE(word) (0x1f00U + 4U * (word))
 #define SETIPNUM_LE 0x2000U
@@ -53,7 +54,9 @@ void aplic_enable(uint32_t irq, uint32_t hart_index, uint32_t identity)
 
 void aplic_again(uint32_t irq)
 {
-    extint_write(aplic, SETIPNUM_LE, irq);
+    if ((extint_read(aplic, IN_CLRIP(irq / 32)) & 1U << irq % 32) != 0) {
+        extint_write(aplic, SETIPNUM_LE, irq); /* which by itself should, but in QEMU before 9 doesn't, look at the wire */
+    }
 }
 
 volatile uint8_t *aplic_idc(uint32_t idc)

@@ -11,7 +11,7 @@ void aplic_init(const struct machine *machine, bool msi);
 /* The wire, active high, to the hart of that index: with this identity of its IMSIC, or this priority at its IDC. */
 void aplic_enable(uint32_t irq, uint32_t hart_index, uint32_t identity);
 
-/* After a wire's MSI was handled: if it is still active, send another (4.9.2). */
+/* After a wire's MSI was handled: if it is still active, send another (4.9.2). A later one comes by itself. */
 void aplic_again(uint32_t irq);
 
 /* The claim register of an IDC, which is switched on. */

@@ -13,6 +13,7 @@ _Static_assert(offsetof(struct fault_regs, stval) == 280, "entry.S");
 _Static_assert(sizeof(struct percpu) <= PERCPU_SIZE && PERCPU_SIZE % 16 == 0, "host_layout.h");
 
 #define BACKTRACE_MAX 16U
+#define STACK_SIZE (STACK_AREA - STACK_GUARD - PERCPU_SIZE)
 
 /* scause (Privileged 1.13, table 26) */
 static const char *cause_name(uint64_t cause)
@@ -71,8 +72,8 @@ static void backtrace(const struct fault_regs *regs)
                                    (unsigned long long)(regs->pc - address_of(image_start)),
                                    (unsigned long long)(regs->x[1] - address_of(image_start)));
 
-    if (top - at > STACK_AREA - STACK_GUARD) {
-        at = top;
+    if (top - at > STACK_SIZE) {
+        at = top - at <= STACK_SIZE + STACK_GUARD ? top - STACK_SIZE : top; /* it grew into its guard; it is lost */
     }
     for (unsigned found = 0; at < top && found < BACKTRACE_MAX && used < sizeof(line) - 12; at += 8) {
         uint64_t word = *(const uint64_t *)(uintptr_t)at;
