@@ -76,11 +76,12 @@ $(metal_hot:%=$(BUILD)/metal/$(ARCH)/%.o): private METAL_CFLAGS += -O2
 # The compiler may want these functions even when all is optimized as a whole.
 $(BUILD)/metal/$(ARCH)/src/lib/freestanding/string.c.o: private METAL_CFLAGS += $(NO_IDIOMS) -fno-lto
 
-# ---- Our own guests: a program NAME is NAME.c and NAME_*, if any, in guests/$(ARCH)/, linked with start.S and lib.c ---
+# ---- Our own guests: a program NAME is NAME.c and NAME_*, if any, in guests/common/ and guests/$(ARCH)/, linked with
+# start.S and lib.c. There is one for each NAME.c of the architecture.
 
-guest_dir     := $(BUILD)/metal/$(ARCH)/guests/$(ARCH)
-guest_obj     := $(patsubst %,$(BUILD)/metal/$(ARCH)/%.o,$(wildcard guests/$(ARCH)/*.c guests/$(ARCH)/*.S))
-guest_lib     := $(guest_dir)/start.S.o $(guest_dir)/lib.c.o \
+guest_dir     := $(BUILD)/metal/$(ARCH)/guests
+guest_obj     := $(patsubst %,$(BUILD)/metal/$(ARCH)/%.o,$(wildcard $(foreach d,common $(ARCH),guests/$d/*.c guests/$d/*.S)))
+guest_lib     := $(filter %/start.S.o %/lib.c.o,$(guest_obj)) \
                  $(patsubst %,$(BUILD)/metal/$(ARCH)/%.o,$(wildcard src/lib/freestanding/*.c))
 guest_names   := \
     $(foreach n,$(basename $(notdir $(wildcard guests/$(ARCH)/*.c))),$(if $(findstring _,$n)$(filter lib,$n),,$n))
@@ -91,14 +92,15 @@ guest_ld      := guests/$(ARCH)/guest.ld
 $(guest_bin): %.bin: %.elf
 	$(Q)$(METAL_OBJCOPY) -O binary $< $@
 
-$(foreach n,$(guest_names),\
-    $(eval $(BUILD)/guests/$(ARCH)/$n.elf: $(filter $(guest_dir)/$n.% $(guest_dir)/$n_%,$(guest_obj))))
+$(foreach n,$(guest_names),$(foreach d,common $(ARCH),\
+    $(eval $(BUILD)/guests/$(ARCH)/$n.elf: $(filter $(guest_dir)/$d/$n.% $(guest_dir)/$d/$n_%,$(guest_obj)))))
 $(guest_elf): $(guest_lib) $(LIBFDT_METAL) $(guest_ld) scripts/flags.mk
 	@mkdir -p $(@D); echo "  link     $@"
 	$(Q)$(METAL_CC) $(GUEST_LDFLAGS) -T $(guest_ld) -o $@ $(filter %.o %.a,$^)
 
-# What a guest does is what is written.
-$(guest_obj): private METAL_CFLAGS += -O2 -fno-lto
+# What a guest does is what is written; it may have FP instructions in it.
+$(guest_obj): private METAL_CFLAGS += $($(ARCH)_asflags) -O2 -fno-lto
+$(guest_obj): private METAL_CPPFLAGS += -Iguests/common -Iguests/$(ARCH)
 
 # ---- The same library for this machine, every architecture at once: for tools and unit tests -----------------------
 

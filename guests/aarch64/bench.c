@@ -297,9 +297,9 @@ void test_main(void)
     const struct operation operations[] = {
         {"empty-loop", calls, nothing, 0},
         {"psci-version", calls, psci_version, PSCI_VERSION},
-        {"gicd-typer", calls, read32, machine.gicd + GICD_TYPER},
-        {"gicd-isenabler", calls, write_zero32, machine.gicd + GICD_ISENABLER(SPI_TEST / 32)},
-        {"gicd-ipriorityr", calls, write32, machine.gicd + GICD_IPRIORITYR(SPI_TEST)},
+        {"gicd-typer", calls, read32, machine.arch.gicd + GICD_TYPER},
+        {"gicd-isenabler", calls, write_zero32, machine.arch.gicd + GICD_ISENABLER(SPI_TEST / 32)},
+        {"gicd-ipriorityr", calls, write32, machine.arch.gicd + GICD_IPRIORITYR(SPI_TEST)},
         {"pl011-fr", calls, read32, machine.uart + UART_FR},
         {"sgi-self", sgi_self, NULL, 0},
         {"timer-spin", timer, NULL, false},

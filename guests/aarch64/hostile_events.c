@@ -2,8 +2,6 @@
 /* Firmware calls, power, interrupts and their controller, timers, lines, debug registers, waiting. */
 #include "hostile.h"
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
 #define PPI_CNTV 27U
 #define SGI_RESCUE 15U
 
@@ -55,14 +53,14 @@ void op_call(struct hostile_cpu *cpu)
 
 void power_on(const struct hostile_cpu *target)
 {
-    (void)hvc(PSCI_CPU_ON, machine.mpidr[target->index], (uint64_t)(uintptr_t)hostile_start, (uint64_t)(uintptr_t)target);
+    (void)hvc(PSCI_CPU_ON, machine.cpu_ids[target->index], (uint64_t)(uintptr_t)hostile_start, (uint64_t)(uintptr_t)target);
 }
 
 /* Where there is no memory, no CPU may start; a CPU that does is lost. */
 static void power_on_nowhere(struct hostile_cpu *cpu, const struct hostile_cpu *target)
 {
-    uint64_t entry = below(cpu, 2) != 0 ? machine.gicd + below(cpu, 0x10000) : UINT64_C(1) << (28 + below(cpu, 2));
-    int64_t answer = (int64_t)hvc(PSCI_CPU_ON, machine.mpidr[target->index], entry, random64(cpu));
+    uint64_t entry = below(cpu, 2) != 0 ? machine.arch.gicd + below(cpu, 0x10000) : UINT64_C(1) << (28 + below(cpu, 2));
+    int64_t answer = (int64_t)hvc(PSCI_CPU_ON, machine.cpu_ids[target->index], entry, random64(cpu));
 
     if (answer == 0) {
         failed(cpu, "CPU_ON at %#llx succeeded", (unsigned long long)entry);
@@ -89,7 +87,7 @@ void op_power(struct hostile_cpu *cpu)
         break;
     case 1:
         (void)hvc(PSCI_AFFINITY_INFO, random_value(cpu), below(cpu, 4), 0);
-        (void)hvc(PSCI_AFFINITY_INFO, machine.mpidr[target->index], below(cpu, 2), 0);
+        (void)hvc(PSCI_AFFINITY_INFO, machine.cpu_ids[target->index], below(cpu, 2), 0);
         break;
     case 2:
         (void)hvc(PSCI_CPU_ON, random64(cpu) | 0x100, random_value(cpu), random_value(cpu));
@@ -128,7 +126,7 @@ void op_sgi(struct hostile_cpu *cpu)
 
 static uint64_t random_gic_register(struct hostile_cpu *cpu)
 {
-    uint64_t frame = machine.gicd;
+    uint64_t frame = machine.arch.gicd;
     uint64_t offset = 0x80 + below(cpu, 0xe00);
 
     switch (below(cpu, 8)) {
@@ -142,7 +140,7 @@ static uint64_t random_gic_register(struct hostile_cpu *cpu)
         break;
     }
     if (below(cpu, 2) != 0) {
-        frame = machine.gicr + 0x20000 * below(cpu, machine.cpu_count);
+        frame = machine.arch.gicr + 0x20000 * below(cpu, machine.cpu_count);
         frame += below(cpu, 8) != 0 ? 0x10000 : 0;
     }
     return frame + offset;
@@ -337,9 +335,9 @@ void op_debug(struct hostile_cpu *cpu)
 
 void open_redistributor(unsigned cpu)
 {
-    uint64_t frame = machine.gicr + 0x20000 * (uint64_t)cpu;
+    uint64_t frame = machine.arch.gicr + 0x20000 * (uint64_t)cpu;
 
-    mmio_write32(machine.gicd, 3);
+    mmio_write32(machine.arch.gicd, 3);
     mmio_write32(frame + 0x14, 0);               /* WAKER */
     mmio_write32(frame + 0x10080, 0xffffffff);   /* IGROUPR0 */
     mmio_write32(frame + 0x10380, 0xffffffff);   /* ICACTIVER0 */
@@ -411,7 +409,7 @@ void op_keep(struct hostile_cpu *cpu)
     amair = reg_read(amair_el1);
     for (unsigned i = 1 + (unsigned)below(cpu, 4); i > 0; i--) {
         (void)hvc(PSCI_VERSION, 0, 0, 0);
-        (void)mmio_read32(machine.gicd + 4);
+        (void)mmio_read32(machine.arch.gicd + 4);
         barrier("yield");
     }
     check_kept(cpu, "TPIDR_EL0", reg_read(tpidr_el0), mark);

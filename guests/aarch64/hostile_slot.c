@@ -190,19 +190,17 @@ static const uint64_t places[] = {
     0x100000000, 0x4010000000, 0x7ffffff000,
 };
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
-
 static uint64_t place(struct hostile_cpu *cpu)
 {
     switch (below(cpu, 8)) {
     case 0:
-        return machine.gicd + below(cpu, 0x10000);
+        return machine.arch.gicd + below(cpu, 0x10000);
     case 1:
-        return machine.gicr + below(cpu, 0x20000U * (machine.cpu_count + 1U));
+        return machine.arch.gicr + below(cpu, 0x20000U * (machine.cpu_count + 1U));
     case 2:
-        return machine.gicr + below(cpu, machine.cpu_count) * 0x20000U + below(cpu, 2) * 0x10000 + below(cpu, 0x1000);
+        return machine.arch.gicr + below(cpu, machine.cpu_count) * 0x20000U + below(cpu, 2) * 0x10000 + below(cpu, 0x1000);
     case 3:
-        return machine.gicd + 0x80 + below(cpu, 0xf80);
+        return machine.arch.gicd + 0x80 + below(cpu, 0xf80);
     case 4:
         return machine.uart + 4 + below(cpu, 0xffc); /* not its data register, of whose output there would be too much */
     case 5:

@@ -10,10 +10,10 @@
 #define DEVICE 3U
 #define EVENT_BITS 6U
 #define ROUNDS 300U
-#define MAX_CPUS 16U /* an event for each CPU, and one that moves about */
+#define ITS_CPUS 16U /* an event for each CPU, and one that moves about */
 
 #define LPI(event) (8192U + (event))
-#define MOVING MAX_CPUS
+#define MOVING ITS_CPUS
 #define HOME 0U /* the collection, and CPU, that this one comes back to */
 
 /* Tables, in the guest's own memory. */
@@ -34,8 +34,8 @@ enum {
 };
 
 static uint64_t its;
-static volatile unsigned counts[MAX_CPUS][MOVING + 1];
-static unsigned expected[MAX_CPUS][MOVING + 1];
+static volatile unsigned counts[ITS_CPUS][MOVING + 1];
+static unsigned expected[ITS_CPUS][MOVING + 1];
 static volatile unsigned ready, done, finished;
 
 static uint64_t read64(uint64_t addr)
@@ -131,7 +131,7 @@ static void wait_for(volatile unsigned *word, unsigned value)
 
 static void lpis_on(void)
 {
-    uint64_t gicr = machine.gicr + GICR_STRIDE * (uint64_t)cpu_id();
+    uint64_t gicr = machine.arch.gicr + GICR_STRIDE * (uint64_t)cpu_id();
 
     check_equal(read64(gicr + GICR_TYPER) & 1, 1);
     check_equal(read64(gicr + GICR_TYPER) >> 8 & 0xffff, cpu_id());
@@ -239,8 +239,8 @@ void test_main(void)
     unsigned total = 0;
 
     discover();
-    check(its != 0 && machine.cpu_count <= MAX_CPUS);
-    if (its == 0 || machine.cpu_count > MAX_CPUS) {
+    check(its != 0 && machine.cpu_count <= ITS_CPUS);
+    if (its == 0 || machine.cpu_count > ITS_CPUS) {
         return;
     }
     gic_lpi_handler(lpi_handler);

@@ -1,15 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "guest.h"
 #include <libfdt.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <string.h>
-
-struct guest_machine machine;
 
 extern void secondary_start(void);
-
-static unsigned failures;
 
 /* ---- Console: polled PL011 ---- */
 
@@ -17,41 +10,11 @@ static unsigned failures;
 #define UART_FR 0x18
 #define UART_FR_TXFF (1U << 5)
 
-static volatile unsigned print_lock;
-
-static void lock(volatile unsigned *word)
+void console_put(uint8_t c)
 {
-    while (__atomic_exchange_n(word, 1, __ATOMIC_ACQUIRE) != 0) {
+    while ((mmio_read32(machine.uart + UART_FR) & UART_FR_TXFF) != 0) {
     }
-}
-
-static void unlock(volatile unsigned *word)
-{
-    __atomic_store_n(word, 0, __ATOMIC_RELEASE);
-}
-
-void print(const char *format, ...)
-{
-    char text[256];
-    va_list args;
-
-    va_start(args, format);
-    vsnprintf(text, sizeof(text), format, args);
-    va_end(args);
-    lock(&print_lock);
-    for (const char *c = text; *c != '\0'; c++) {
-        while ((mmio_read32(machine.uart + UART_FR) & UART_FR_TXFF) != 0) {
-        }
-        mmio_write32(machine.uart + UART_DR, (uint8_t)*c);
-    }
-    unlock(&print_lock);
-}
-
-void check_failed(const char *file, int line, const char *what, uint64_t got, uint64_t wanted)
-{
-    failures++;
-    print("FAIL %s:%d: %s: got %#llx, wanted %#llx\n", file, line, what, (unsigned long long)got,
-          (unsigned long long)wanted);
+    mmio_write32(machine.uart + UART_DR, c);
 }
 
 /* ---- Firmware ---- */
@@ -86,22 +49,31 @@ _Noreturn void power_off(void)
     }
 }
 
-/* ---- CPUs ---- */
-
-static void (*volatile cpu_function[64])(void);
-
-int64_t cpu_start(unsigned cpu, void (*function)(void))
+void system_reset(void)
 {
-    cpu_function[cpu] = function;
-    barrier("dsb sy");
-    return (int64_t)hvc(PSCI_CPU_ON, machine.mpidr[cpu], (uint64_t)(uintptr_t)secondary_start, cpu);
+    hvc(PSCI_SYSTEM_RESET, 0, 0, 0);
 }
 
-void guest_secondary(unsigned cpu)
+/* ---- CPUs ---- */
+
+uint64_t boot_cpu_id(void)
 {
-    gic_init_cpu();
-    cpu_function[cpu]();
+    return reg_read(mpidr_el1) & UINT64_C(0xff00ffffff);
+}
+
+int64_t cpu_on(unsigned cpu)
+{
+    return (int64_t)hvc(PSCI_CPU_ON, machine.cpu_ids[cpu], (uint64_t)(uintptr_t)secondary_start, cpu);
+}
+
+void cpu_off(void)
+{
     hvc(PSCI_CPU_OFF, 0, 0, 0);
+}
+
+bool cpu_is_off(unsigned cpu)
+{
+    return hvc(PSCI_AFFINITY_INFO, machine.cpu_ids[cpu], 0, 0) == 1;
 }
 
 /* ---- GICv3 ---- */
@@ -122,15 +94,15 @@ static void (*lpi_handler)(unsigned intid);
 
 static uint64_t redistributor(void)
 {
-    return machine.gicr + GICR_STRIDE * (uint64_t)cpu_id();
+    return machine.arch.gicr + GICR_STRIDE * (uint64_t)cpu_id();
 }
 
-void gic_init_cpu(void)
+void irq_init_cpu(void)
 {
     uint64_t gicr = redistributor();
 
     if (cpu_id() == 0) {
-        mmio_write32(machine.gicd + GICD_CTLR, 0x2); /* EnableGrp1 */
+        mmio_write32(machine.arch.gicd + GICD_CTLR, 0x2); /* EnableGrp1 */
     }
     mmio_write32(gicr + GICR_WAKER, 0);
     while ((mmio_read32(gicr + GICR_WAKER) & GICR_WAKER_CHILDREN_ASLEEP) != 0) {
@@ -145,7 +117,7 @@ void gic_init_cpu(void)
 
 static uint64_t enable_base(unsigned intid)
 {
-    return intid < 32 ? redistributor() + GICR_SGI : machine.gicd;
+    return intid < 32 ? redistributor() + GICR_SGI : machine.arch.gicd;
 }
 
 void gic_enable(unsigned intid)
@@ -170,44 +142,99 @@ void gic_lpi_handler(void (*handler)(unsigned intid))
 
 void gic_send_sgi(unsigned intid, unsigned target_cpu)
 {
-    uint64_t mpidr = machine.mpidr[target_cpu];
+    uint64_t mpidr = machine.cpu_ids[target_cpu];
 
     reg_write(ICC_SGI1R_EL1, (uint64_t)intid << 24 | (mpidr >> 8 & 0xff) << 16 | UINT64_C(1) << (mpidr & 0xf));
     barrier("isb");
 }
 
+#define SGI_IPI 1U
+
+static void (*ipi_handler)(void);
+
+static void handle_ipi(unsigned intid)
+{
+    (void)intid;
+    ipi_handler();
+}
+
+void ipi_enable(void (*handler)(void))
+{
+    ipi_handler = handler;
+    gic_handler(SGI_IPI, handle_ipi);
+    gic_enable(SGI_IPI);
+}
+
+void ipi_send(unsigned cpu)
+{
+    gic_send_sgi(SGI_IPI, cpu);
+}
+
+/* ---- Timers ---- */
+
+static void virtual_set(uint64_t due)
+{
+    reg_write(cntv_cval_el0, due);
+    reg_write(cntv_ctl_el0, 1);
+}
+
+static void virtual_stop(void)
+{
+    reg_write(cntv_ctl_el0, 0);
+    barrier("isb");
+}
+
+static uint64_t physical_now(void)
+{
+    barrier("isb");
+    return reg_read(cntpct_el0);
+}
+
+static void physical_set(uint64_t due)
+{
+    reg_write(cntp_cval_el0, due);
+    reg_write(cntp_ctl_el0, 1);
+}
+
+static void physical_stop(void)
+{
+    reg_write(cntp_ctl_el0, 0);
+    barrier("isb");
+}
+
+static const struct guest_timer timers[] = {
+    {"virtual", ticks, virtual_set, virtual_stop, 27},
+    {"physical", physical_now, physical_set, physical_stop, 30},
+    {0},
+};
+
+const struct guest_timer *guest_timers = timers;
+
+static void (*timer_handler)(const struct guest_timer *timer);
+
+static void handle_timer(unsigned intid)
+{
+    timer_handler(&guest_timers[intid == guest_timers[0].irq ? 0 : 1]);
+}
+
+void timer_enable(const struct guest_timer *timer, void (*handler)(const struct guest_timer *timer))
+{
+    timer_handler = handler;
+    gic_handler(timer->irq, handle_timer);
+    gic_enable(timer->irq);
+}
+
 /* ---- Exceptions ---- */
-
-static volatile struct {
-    bool expected;
-    struct caught caught;
-} catching[64];
-
-void catch_begin(void)
-{
-    catching[cpu_id()].caught.happened = false;
-    catching[cpu_id()].expected = true;
-    barrier("isb");
-}
-
-struct caught catch_end(void)
-{
-    barrier("isb");
-    catching[cpu_id()].expected = false;
-    return catching[cpu_id()].caught;
-}
 
 static void synchronous(struct guest_frame *frame)
 {
     uint64_t esr = reg_read(esr_el1);
 
-    if (!catching[cpu_id()].expected) {
+    if (!catch_take((struct caught){true, esr, reg_read(far_el1), frame->pc, frame->pstate})) {
         print("FAIL unexpected exception: esr %#llx far %#llx pc %#llx\n", (unsigned long long)esr,
               (unsigned long long)reg_read(far_el1), (unsigned long long)frame->pc);
         power_off();
     }
-    catching[cpu_id()].caught =
-        (struct caught){true, esr, reg_read(far_el1), frame->pc, frame->pstate};
     frame->pc += 4;
 }
 
@@ -233,66 +260,13 @@ void guest_exception(unsigned kind, struct guest_frame *frame)
 
 /* ---- The machine, from its device tree ---- */
 
-static uint64_t cells(const fdt32_t *at, int count)
+void discover_arch(const void *fdt)
 {
-    uint64_t value = 0;
-
-    for (int i = 0; i < count; i++) {
-        value = value << 32 | fdt32_to_cpu(at[i]);
-    }
-    return value;
-}
-
-/* The n'th reg entry of a node below the root. */
-static bool node_reg(const void *fdt, int node, int n, uint64_t *base, uint64_t *size)
-{
-    int ac = fdt_address_cells(fdt, 0);
-    int sc = fdt_size_cells(fdt, 0);
-    int length;
-    const fdt32_t *reg = fdt_getprop(fdt, node, "reg", &length);
-
-    if (reg == NULL || length < 4 * (n + 1) * (ac + sc)) {
-        return false;
-    }
-    *base = cells(reg + n * (ac + sc), ac);
-    *size = cells(reg + n * (ac + sc) + ac, sc);
-    return true;
-}
-
-static void discover(const void *fdt)
-{
-    int chosen = fdt_path_offset(fdt, "/chosen");
-    int cpus = fdt_path_offset(fdt, "/cpus");
     int gic = fdt_node_offset_by_compatible(fdt, -1, "arm,gic-v3");
     int uart = fdt_node_offset_by_compatible(fdt, -1, "arm,pl011");
-    int memory = fdt_node_offset_by_prop_value(fdt, -1, "device_type", "memory", 7);
     uint64_t size;
-    int node;
 
-    (void)node_reg(fdt, uart, 0, &machine.uart, &size);
-    (void)node_reg(fdt, gic, 0, &machine.gicd, &size);
-    (void)node_reg(fdt, gic, 1, &machine.gicr, &size);
-    (void)node_reg(fdt, memory, 0, &machine.memory_base, &machine.memory_size);
-    machine.fdt_base = (uint64_t)(uintptr_t)fdt;
-    machine.fdt_size = fdt_totalsize(fdt);
-    machine.args = fdt_getprop(fdt, chosen, "bootargs", NULL);
-    machine.args = machine.args != NULL ? machine.args : "";
-    fdt_for_each_subnode(node, fdt, cpus)
-    {
-        const fdt32_t *reg = fdt_getprop(fdt, node, "reg", NULL);
-        const char *type = fdt_getprop(fdt, node, "device_type", NULL);
-
-        if (reg != NULL && type != NULL && strcmp(type, "cpu") == 0) {
-            machine.mpidr[machine.cpu_count++] = cells(reg, fdt_address_cells(fdt, cpus));
-        }
-    }
-}
-
-void guest_main(const void *fdt)
-{
-    discover(fdt);
-    gic_init_cpu();
-    test_main();
-    print("%s: %u failed\n", failures == 0 ? "GUEST PASS" : "GUEST FAIL", failures);
-    power_off();
+    (void)fdt_reg(fdt, uart, 0, &machine.uart, &size);
+    (void)fdt_reg(fdt, gic, 0, &machine.arch.gicd, &size);
+    (void)fdt_reg(fdt, gic, 1, &machine.arch.gicr, &size);
 }

@@ -141,25 +141,9 @@ static void wait_until(uint64_t until, uint64_t *late)
     }
 }
 
-static uint64_t option(const char *name)
-{
-    size_t length = strlen(name);
-    uint64_t value = 0;
-
-    for (const char *at = machine.args; *at != '\0'; at++) {
-        if (strncmp(at, name, length) == 0) {
-            for (at += length; *at >= '0' && *at <= '9'; at++) {
-                value = value * 10 + (uint64_t)(*at - '0');
-            }
-            return value;
-        }
-    }
-    return 0;
-}
-
 void test_main(void)
 {
-    uint64_t beats = option("beats="), spin_only = option("spin=");
+    uint64_t beats = option_number("beats=", 0), spin_only = option_number("spin=", 0);
     uint64_t gap = 0, late = 0;
 
     ticks_per_us = reg_read(cntfrq_el0) / 1000000;

@@ -190,7 +190,7 @@ static uint64_t window_device(enum window_name name)
 {
     static const uint64_t offsets[] = {[DOUBLES] = 0x6000 + 8 * 64, [BYTES] = 0x400 + 64, [HALF] = 0x24};
 
-    return (name == HALF ? machine.uart : machine.gicd) + offsets[name];
+    return (name == HALF ? machine.uart : machine.arch.gicd) + offsets[name];
 }
 
 static uint64_t window_memory(void)
@@ -362,7 +362,7 @@ static void test_unaligned(void)
 
 static void test_two_pages(void)
 {
-    uint64_t at = machine.gicd + 0xff8; /* reserved, on both sides */
+    uint64_t at = machine.arch.gicd + 0xff8; /* reserved, on both sides */
     uint64_t first = 1, second = 1;
 
     catch_begin();
@@ -370,7 +370,7 @@ static void test_two_pages(void)
     check(!catch_end().happened);
     check_equal(first, 0);
     check_equal(second, 0);
-    check_equal(at, machine.gicd + 0x1008);
+    check_equal(at, machine.arch.gicd + 0x1008);
 }
 
 /* ---- What a device doesn't take ---- */
