@@ -36,6 +36,13 @@ uint64_t number_or_0(struct property property)
     return sound ? cells_read(property.data, (uint32_t)property.length / 4) : 0;
 }
 
+const char *property_string(struct property property)
+{
+    size_t length = (size_t)property.length;
+
+    return property.data && strnlen(property.data, length) + 1 == length ? property.data : NULL;
+}
+
 bool property_lists(struct property property, const char *text)
 {
     return property.data && fdt_stringlist_contains(property.data, property.length, text);
@@ -223,6 +230,13 @@ static void reserve(struct scan *scan, struct ranges *list, struct range range)
     }
 }
 
+static bool is_firmwares(const struct scan *scan)
+{
+    const char *prefix = scan->kind->firmware_memory;
+
+    return prefix && strncmp(scan->name, prefix, strlen(prefix)) == 0;
+}
+
 /* A child of /reserved-memory. One without `reg` has no place yet, and the host gives it none. */
 static void look_at_reservation(struct scan *scan)
 {
@@ -230,7 +244,7 @@ static void look_at_reservation(struct scan *scan)
 
     for (uint32_t i = 0; device_range(scan, i, &range); i++) {
         reserve(scan, &scan->reserved, range);
-        if (scan->node.no_map.data) {
+        if (scan->node.no_map.data || is_firmwares(scan)) {
             reserve(scan, &scan->no_map, range);
         }
     }
@@ -443,21 +457,34 @@ static void node_end(struct scan *scan)
     scan->looked_at = true;
 }
 
-static void note_property(struct scan *scan, const char *name, struct property property)
+/* Which of the node's properties that is, from 1 on; WANTED + 1: none of them. */
+static unsigned property_find(const char *name)
 {
-    static const struct {
-        const char *name;
-        size_t field;
-    } wanted[] = {
-#define PROPERTY_ROW(field, name) {name, offsetof(struct node, field)},
-        PROPERTIES(PROPERTY_ROW)
-#undef PROPERTY_ROW
+    static const char *const names[WANTED] = {
+#define PROPERTY_NAME(field, name) name,
+        PROPERTIES(PROPERTY_NAME)
+#undef PROPERTY_NAME
     };
+    unsigned i = 0;
 
-    for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
-        if (name[0] == wanted[i].name[0] && strcmp(name, wanted[i].name) == 0) {
-            memcpy((char *)&scan->node + wanted[i].field, &property, sizeof(property));
-        }
+    while (i < WANTED && (name[0] != names[i][0] || strcmp(name, names[i]) != 0)) {
+        i++;
+    }
+    return i + 1;
+}
+
+/* Nodes share the strings that name their properties: each is looked for once, when it is among the first. */
+static void note_property(struct scan *scan, uint32_t name_offset, struct property property)
+{
+    const char *name = scan->strings + name_offset;
+    unsigned found = name_offset < FIRST_NAMES ? scan->found[name_offset] : property_find(name);
+
+    if (found == 0) {
+        found = property_find(name);
+        scan->found[name_offset] = (uint8_t)found;
+    }
+    if (found <= WANTED) {
+        ((struct property *)(void *)&scan->node)[found - 1] = property;
     }
 }
 
@@ -494,7 +521,7 @@ static bool take_node(struct scan *scan)
 
 static bool take_property(struct scan *scan)
 {
-    const char *head = take(scan, 8), *name;
+    const char *head = take(scan, 8);
     struct property property;
     uint32_t length, name_offset;
 
@@ -507,9 +534,8 @@ static bool take_property(struct scan *scan)
     if (!property.data || length > INT32_MAX || name_offset >= scan->strings_size) {
         return false;
     }
-    name = scan->strings + name_offset;
     if (!scan->looked_at) {
-        note_property(scan, name, property);
+        note_property(scan, name_offset, property);
     }
     return true;
 }

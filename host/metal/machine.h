@@ -36,26 +36,26 @@ struct machine_aarch64 {
 #define MACHINE_NONE UINT32_MAX
 
 /*
- * Of several interrupt controllers of a kind the one that the UART is at. Those of M mode aren't here. All contexts and
- * interrupt files lie within the registers. By pCPU: as machine.cpu_id.
+ * What interrupts S mode: a PLIC or an APLIC or neither, of several the one that the UART is at; and perhaps IMSICs.
+ * All contexts and interrupt files lie within the registers. By pCPU: as machine.cpu_id.
  */
 struct machine_riscv64 {
     struct {
         struct range regs; /* empty: there is no PLIC */
-        uint32_t sources;  /* numbered from 1, at most 1023 */
+        uint32_t sources;  /* the highest's number, at most 1023 */
         uint32_t context[AXVM_MAX_PCPUS]; /* of the pCPU's S mode, or MACHINE_NONE */
     } plic;
     struct {
         struct range regs; /* of the S-level domain; empty: there is no APLIC */
-        uint32_t sources;  /* numbered from 1, at most 1023 */
+        uint32_t sources;  /* the highest's number, at most 1023 */
         bool msi;          /* sends MSIs to the IMSICs; else each pCPU has an interrupt delivery control (IDC) */
         uint32_t idc[AXVM_MAX_PCPUS]; /* or MACHINE_NONE */
     } aplic;
     struct {
         unsigned regs_count; /* 0: there are no IMSICs */
         struct range regs[MACHINE_MAX_IMSIC_REGS];
-        uint32_t ids; /* the highest interrupt identity */
-        uint32_t guest_ids;
+        uint32_t ids;       /* the highest interrupt identity */
+        uint32_t guest_ids; /* the same of guests' files */
         unsigned guest_bits, hart_bits, group_bits, group_shift; /* of a file's address (RISC-V AIA 1.0, 3.6) */
         uint64_t file[AXVM_MAX_PCPUS]; /* the pCPU's S-level interrupt file, guests' after it; 0: it has none */
     } imsic;

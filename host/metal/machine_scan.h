@@ -56,6 +56,9 @@ struct node {
 #undef PROPERTY_FIELD
 };
 
+#define WANTED (sizeof(struct node) / sizeof(struct property))
+#define FIRST_NAMES 1024U /* bytes of the strings block: more than what QEMU's trees have */
+
 #define NO_CPU AXVM_MAX_PCPUS
 
 /* What must be known of a node while its children are looked at. */
@@ -88,8 +91,9 @@ struct scan_aarch64 {
 struct found_intc {
     unsigned regs_count; /* 0: there is none */
     struct range regs[MACHINE_MAX_IMSIC_REGS];
-    uint32_t phandle;
-    struct node node;
+    uint32_t phandle, msi_parent;
+    struct property outputs; /* interrupts-extended */
+    uint32_t sources, ids, guest_ids, guest_bits, hart_bits, group_bits, group_shift;
 };
 
 struct found_intcs {
@@ -110,6 +114,7 @@ struct scan {
     const char *at, *end; /* what of the structure block hasn't been read */
     const char *strings;
     uint32_t strings_size;
+    uint8_t found[FIRST_NAMES]; /* by a name's place among the strings: property_find() of it, once asked; else 0 */
     int depth;        /* of `node`; the root's is 0 */
     bool looked_at;   /* `node` was */
     const char *name; /* of `node` */
@@ -137,6 +142,7 @@ struct machine_kind {
     size_t devices_count;
     uint64_t cpu_id_mask; /* of a CPU's `reg` */
     const char *no_cpu;   /* the problem of a machine without one */
+    const char *firmware_memory; /* how the names of reservations begin that are `no-map` in any case; NULL: none */
     /* Whether the node, an available CPU, is of use. NULL: all are. */
     bool (*cpu_fits)(struct scan *scan);
     /* The rest, when all nodes have been looked at; the console's irq, too. Else machine->problem. */
@@ -152,6 +158,9 @@ uint64_t cells_read(const fdt32_t *cell, uint32_t count);
 /* A number of one cell, or `otherwise`; of one or two cells, or 0. */
 uint32_t cell_or(struct property property, uint32_t otherwise);
 uint64_t number_or_0(struct property property);
+
+/* A property that is one string; NULL: it isn't. */
+const char *property_string(struct property property);
 
 /* Whether `text` is among the property's strings. */
 bool property_lists(struct property property, const char *text);

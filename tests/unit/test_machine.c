@@ -4,6 +4,7 @@
  * -M virt,virtualization=on,gic-version=N -cpu cortex-a72 -smp 4 -m 1G, packed.
  */
 #include "machine.h"
+#include "support/tree.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,72 +16,19 @@
 
 #include <cmocka.h>
 
-#define FDT_SIZE 65536
-
 static struct machine machine;
-static union {
-    char bytes[FDT_SIZE];
-    uint64_t align;
-} tree;
-static size_t tree_size;
-
-static void load(const char *name)
-{
-    FILE *file = fopen(name, "rb");
-
-    assert_non_null(file);
-    tree_size = fread(tree.bytes, 1, sizeof(tree.bytes), file);
-    fclose(file);
-}
 
 /* The machine that QEMU describes, open for changes. */
 static int load_gicv3(void **state)
 {
     (void)state;
-    load("tests/unit/data/qemu-virt-gicv3.dtb");
-    assert_int_equal(fdt_open_into(tree.bytes, tree.bytes, FDT_SIZE), 0);
-    tree_size = FDT_SIZE;
+    tree_open("tests/unit/data/qemu-virt-gicv3.dtb");
     return 0;
 }
 
 static int discover(void)
 {
     return machine_discover(&machine, &machine_aarch64, tree.bytes, tree_size);
-}
-
-static int node(const char *path)
-{
-    int offset = fdt_path_offset(tree.bytes, path);
-
-    assert_true(offset >= 0);
-    return offset;
-}
-
-static void set_cells(const char *path, const char *name, unsigned count, const uint32_t *cells)
-{
-    assert_int_equal(fdt_setprop(tree.bytes, node(path), name, NULL, 0), 0);
-    for (unsigned i = 0; i < count; i++) {
-        assert_int_equal(fdt_appendprop_u32(tree.bytes, node(path), name, cells[i]), 0);
-    }
-}
-
-#define SET_CELLS(path, name, ...)                                                                                     \
-    set_cells(path, name, sizeof((uint32_t[]){__VA_ARGS__}) / 4, (const uint32_t[]){__VA_ARGS__})
-
-static void set_string(const char *path, const char *name, const char *text)
-{
-    assert_int_equal(fdt_setprop(tree.bytes, node(path), name, text, (int)strlen(text) + 1), 0);
-}
-
-static void add_node(const char *parent, const char *name)
-{
-    assert_true(fdt_add_subnode(tree.bytes, node(parent), name) >= 0);
-}
-
-static void assert_range(struct range range, uint64_t base, uint64_t end)
-{
-    assert_int_equal(range.base, base);
-    assert_int_equal(range.end, end);
 }
 
 static void refused_because(const char *text)
@@ -121,7 +69,7 @@ static void qemu_virt_is_understood(void **state)
 static void a_gicv2_machine_is_refused_by_name_but_has_its_uart(void **state)
 {
     (void)state;
-    load("tests/unit/data/qemu-virt-gicv2.dtb");
+    tree_load("tests/unit/data/qemu-virt-gicv2.dtb");
     refused_because("GICv2");
     assert_range(machine.uart.regs, 0x9000000, 0x9001000);
 }
@@ -129,16 +77,16 @@ static void a_gicv2_machine_is_refused_by_name_but_has_its_uart(void **state)
 static void what_is_missing_is_named(void **state)
 {
     (void)state;
-    set_string("/intc@8000000", "status", "disabled");
+    tree_set_string("/intc@8000000", "status", "disabled");
     refused_because("no GICv3");
     load_gicv3(state);
-    assert_int_equal(fdt_del_node(tree.bytes, node("/memory@40000000")), 0);
+    tree_delete("/memory@40000000");
     refused_because("no memory");
     load_gicv3(state);
-    assert_int_equal(fdt_del_node(tree.bytes, node("/cpus")), 0);
+    tree_delete("/cpus");
     refused_because("no CPU");
     load_gicv3(state);
-    assert_int_equal(fdt_del_node(tree.bytes, node("/timer")), 0);
+    tree_delete("/timer");
     refused_because("timer");
     load_gicv3(state);
     SET_CELLS("/timer", "interrupts", 1, 13, 4, 1, 14, 4, 1, 12, 4, 1, 10, 4);
@@ -151,16 +99,16 @@ static void what_is_missing_is_named(void **state)
 static void reserved_memory_is_left_out_and_only_some_of_it_is_for_guests(void **state)
 {
     (void)state;
-    add_node("/", "reserved-memory");
+    tree_add_node("/", "reserved-memory");
     SET_CELLS("/reserved-memory", "#address-cells", 2);
     SET_CELLS("/reserved-memory", "#size-cells", 2);
-    assert_int_equal(fdt_setprop_empty(tree.bytes, node("/reserved-memory"), "ranges"), 0);
-    add_node("/reserved-memory", "a@48000000");
+    tree_set_empty("/reserved-memory", "ranges");
+    tree_add_node("/reserved-memory", "a@48000000");
     SET_CELLS("/reserved-memory/a@48000000", "reg", 0, 0x48000800, 0, 0x1000);
-    add_node("/reserved-memory", "b@50000000");
+    tree_add_node("/reserved-memory", "b@50000000");
     SET_CELLS("/reserved-memory/b@50000000", "reg", 0, 0x50000000, 0, 0x100000);
-    assert_int_equal(fdt_setprop_empty(tree.bytes, node("/reserved-memory/b@50000000"), "no-map"), 0);
-    add_node("/reserved-memory", "placeless");
+    tree_set_empty("/reserved-memory/b@50000000", "no-map");
+    tree_add_node("/reserved-memory", "placeless");
     SET_CELLS("/reserved-memory/placeless", "size", 0, 0x100000);
     assert_int_equal(fdt_add_mem_rsv(tree.bytes, 0x60000000, 0x1000), 0);
     assert_int_equal(discover(), AXVM_OK);
@@ -180,12 +128,12 @@ static void memory_of_several_nodes_is_merged_and_cut_to_whole_pages(void **stat
 {
     (void)state;
     SET_CELLS("/memory@40000000", "reg", 0, 0x40000000, 0, 0x10000000, 0, 0x50000000, 0, 0x1234, 0, 0, 0, 0x2800);
-    add_node("/", "memory@880000000");
-    set_string("/memory@880000000", "device_type", "memory");
+    tree_add_node("/", "memory@880000000");
+    tree_set_string("/memory@880000000", "device_type", "memory");
     SET_CELLS("/memory@880000000", "reg", 8, 0x80000010, 0, 0x3000, 0xffffffff, 0xfffff000, 0, 0x1000);
-    add_node("/", "memory@900000000");
-    set_string("/memory@900000000", "device_type", "memory");
-    set_string("/memory@900000000", "status", "disabled");
+    tree_add_node("/", "memory@900000000");
+    tree_set_string("/memory@900000000", "device_type", "memory");
+    tree_set_string("/memory@900000000", "status", "disabled");
     SET_CELLS("/memory@900000000", "reg", 9, 0, 0, 0x3000);
     assert_int_equal(discover(), AXVM_OK);
     assert_int_equal(machine.memory.count, 3);
@@ -209,12 +157,12 @@ static void the_initrd_is_found_in_32_and_64_bits(void **state)
 static void the_console_is_found_by_alias_and_options(void **state)
 {
     (void)state;
-    add_node("/", "aliases");
-    set_string("/aliases", "serial0", "/pl011@9000000");
-    set_string("/chosen", "stdout-path", "serial0:115200n8");
+    tree_add_node("/", "aliases");
+    tree_set_string("/aliases", "serial0", "/pl011@9000000");
+    tree_set_string("/chosen", "stdout-path", "serial0:115200n8");
     assert_int_equal(discover(), AXVM_OK);
     assert_int_equal(machine.uart.regs.base, 0x9000000);
-    set_string("/chosen", "stdout-path", "/pl031@9010000");
+    tree_set_string("/chosen", "stdout-path", "/pl031@9010000");
     assert_int_equal(discover(), AXVM_OK);
     assert_range(machine.uart.regs, 0, 0);
     assert_int_equal(machine.uart.irq, 0);
@@ -225,25 +173,25 @@ static void addresses_are_translated_through_buses(void **state)
     static const char uart[] = "/soc/apb@1000/serial@10";
 
     (void)state;
-    add_node("/", "soc");
+    tree_add_node("/", "soc");
     SET_CELLS("/soc", "#address-cells", 1);
     SET_CELLS("/soc", "#size-cells", 1);
     SET_CELLS("/soc", "ranges", 0, 0, 0x10000000, 0x1000, 0x1000, 4, 0x20000000, 0x10000);
-    add_node("/soc", "apb@1000");
+    tree_add_node("/soc", "apb@1000");
     SET_CELLS("/soc/apb@1000", "#address-cells", 1);
     SET_CELLS("/soc/apb@1000", "#size-cells", 1);
     SET_CELLS("/soc/apb@1000", "ranges", 0, 0x3000, 0x4000);
-    add_node("/soc/apb@1000", "serial@10");
-    set_string(uart, "compatible", "arm,pl011");
+    tree_add_node("/soc/apb@1000", "serial@10");
+    tree_set_string(uart, "compatible", "arm,pl011");
     SET_CELLS(uart, "reg", 0x1000, 0x1000);
-    set_string("/chosen", "stdout-path", uart);
+    tree_set_string("/chosen", "stdout-path", uart);
     assert_int_equal(discover(), AXVM_OK);
     assert_range(machine.uart.regs, UINT64_C(0x420003000), UINT64_C(0x420004000));
     SET_CELLS(uart, "reg", 0x3001, 0x1000); /* sticks out of the bus's window */
     assert_int_equal(discover(), AXVM_OK);
     assert_range(machine.uart.regs, 0, 0);
     SET_CELLS(uart, "reg", 0x1000, 0x1000);
-    assert_int_equal(fdt_delprop(tree.bytes, node("/soc"), "ranges"), 0);
+    tree_delete_property("/soc", "ranges");
     assert_int_equal(discover(), AXVM_OK);
     assert_range(machine.uart.regs, 0, 0);
 }
@@ -253,16 +201,16 @@ static void cpus_beyond_what_can_be_used_are_counted(void **state)
     char path[32];
 
     (void)state;
-    set_string("/cpus/cpu@1", "status", "fail");
+    tree_set_string("/cpus/cpu@1", "status", "fail");
     SET_CELLS("/cpus/cpu@3", "reg", 2); /* the same CPU again */
     assert_int_equal(discover(), AXVM_OK);
     assert_int_equal(machine.cpu_count, 2);
     assert_int_equal(machine.cpu_ignored, 1);
     for (unsigned i = 0x100; i < 0x100 + 64; i++) {
         snprintf(path, sizeof(path), "cpu@%x", i);
-        add_node("/cpus", path);
+        tree_add_node("/cpus", path);
         snprintf(path, sizeof(path), "/cpus/cpu@%x", i);
-        set_string(path, "device_type", "cpu");
+        tree_set_string(path, "device_type", "cpu");
         SET_CELLS(path, "reg", 0x80000000 | i);
     }
     assert_int_equal(discover(), AXVM_OK);
@@ -275,11 +223,11 @@ static void cpus_beyond_what_can_be_used_are_counted(void **state)
 static void firmware_that_is_called_by_hvc_starts_no_cpus(void **state)
 {
     (void)state;
-    set_string("/psci", "method", "hvc");
+    tree_set_string("/psci", "method", "hvc");
     assert_int_equal(discover(), AXVM_OK);
     assert_false(machine.aarch64.psci_smc);
-    set_string("/psci", "method", "smc");
-    set_string("/psci", "compatible", "arm,psci");
+    tree_set_string("/psci", "method", "smc");
+    tree_set_string("/psci", "compatible", "arm,psci");
     assert_int_equal(discover(), AXVM_OK);
     assert_false(machine.aarch64.psci_smc);
 }
@@ -307,7 +255,7 @@ static void too_many_ranges_are_refused(void **state)
         cells[4 * i + 2] = 0;
         cells[4 * i + 3] = 0x1000;
     }
-    set_cells("/memory@40000000", "reg", 4 * 65, cells);
+    tree_set_cells("/memory@40000000", "reg", 4 * 65, cells);
     refused_because("too many ranges");
 }
 
@@ -320,29 +268,22 @@ static void no_tree_is_no_tree(void **state)
     tree_size = 39;
     refused_because("no sound device tree");
     load_gicv3(state);
-    tree_size = FDT_SIZE - 1;
+    tree_size = TREE_SIZE - 1;
     refused_because("no sound device tree");
 }
 
 /* Under the sanitizers: whatever the firmware gives, nothing but the tree is read, and it ends. */
 static void damaged_trees_do_no_harm(void **state)
 {
-    uint32_t seed = 99;
     size_t size;
     unsigned understood = 0;
 
     (void)state;
-    load("tests/unit/data/qemu-virt-gicv3.dtb");
+    tree_load("tests/unit/data/qemu-virt-gicv3.dtb");
     size = tree_size;
     for (unsigned round = 0; round < 20000; round++) {
-        char *exact = malloc(size);
+        char *exact = tree_damaged(tree.bytes, size, round);
 
-        assert_non_null(exact);
-        memcpy(exact, tree.bytes, size);
-        for (unsigned n = round % 4; n < 4; n++) {
-            seed = seed * 1664525U + 1013904223U;
-            exact[(seed >> 8) % size] = (char)(round % 3 == 0 ? 0xff : round % 3 == 1 ? seed >> 24 : 0);
-        }
         understood += machine_discover(&machine, &machine_aarch64, exact, size) == AXVM_OK;
         for (unsigned i = 0; i < machine.memory.count; i++) {
             assert_true(machine.memory.range[i].base < machine.memory.range[i].end);
