@@ -16,6 +16,9 @@
  *            an image which doesn't say how much memory it uses has the most above it; on a 2 MiB boundary if it can.
  *   ramdisk  As high as it fits within those 512 MiB, page-aligned, above or below the device tree; if it is too large
  *            for that, within the 32 GiB that Linux can reach from the kernel (booting.rst), and last anywhere.
+ *
+ * booting.rst is arm64's. RISC-V's boot.rst asks for less: the kernel on a 2 MiB boundary (its text_offset is 2 MiB,
+ * where firmware would be), device tree and ramdisk anywhere. What is good for the one is good for the other.
  */
 #ifndef AXVM_CORE_LAYOUT_H
 #define AXVM_CORE_LAYOUT_H

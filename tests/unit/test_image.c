@@ -276,6 +276,8 @@ static void linux_image_needs_at_least_the_file(void **state)
     (void)state;
     linux_header(file, "ARM\x64", 0, 1, 0);
     assert_int_equal(probed(file, sizeof(file)).memory_size, sizeof(file));
+    linux_header(file, "RSC\x05", 0, 1, 0);
+    assert_int_equal(probed(file, sizeof(file)).memory_size, sizeof(file));
 }
 
 static void linux_header_that_lies_is_refused(void **state)
@@ -290,6 +292,10 @@ static void linux_header_that_lies_is_refused(void **state)
     linux_header(file, "ARM\x64", 0, UINT64_MAX, 0);
     assert_refused(file, sizeof(file));
     linux_header(file, "ARM\x64", UINT64_MAX, 0x100000, 0);
+    assert_refused(file, sizeof(file));
+    linux_header(file, "RSC\x05", 0, UINT64_MAX, 0);
+    assert_refused(file, sizeof(file));
+    linux_header(file, "RSC\x05", UINT64_MAX, 0x100000, 0);
     assert_refused(file, sizeof(file));
 }
 

@@ -13,9 +13,12 @@
 #include <cmocka.h>
 
 #define AARCH64 183U
+#define RISCV 243U
 #define RAM UINT64_C(0x40000000)
+#define RISCV_RAM UINT64_C(0x80000000)
 
-static const struct axvm_platform platform = {.arch = "aarch64", .elf_machine = AARCH64, .ram_base = {RAM}};
+static const struct axvm_platform aarch64 = {.arch = "aarch64", .elf_machine = AARCH64, .ram_base = {RAM}};
+static const struct axvm_platform riscv64 = {.arch = "riscv64", .elf_machine = RISCV, .ram_base = {RISCV_RAM}};
 
 /* ---- What the planner says --------------------------------------------------------------------------------------- */
 
@@ -57,6 +60,7 @@ static void assert_said(const char *text)
 
 /* ---- A configuration and its images ------------------------------------------------------------------------------ */
 
+static const struct axvm_platform *platform;
 static struct axvm_config config;
 static struct image images[AXVM_IMAGE_COUNT];
 static struct layout layout;
@@ -82,7 +86,7 @@ static struct image file(uint64_t size)
 static struct image linux_file(enum image_format format, uint64_t text_offset, uint64_t size)
 {
     return (struct image){.data = bytes, .size = sizeof(bytes), .format = format, .text_offset = text_offset,
-                          .memory_size = size, .elf_machine = format == IMAGE_LINUX_ARM64 ? AARCH64 : 243};
+                          .memory_size = size, .elf_machine = format == IMAGE_LINUX_ARM64 ? AARCH64 : RISCV};
 }
 
 static void put(uint8_t *to, uint64_t value, unsigned size)
@@ -129,9 +133,20 @@ static int set_up(void **state)
     (void)state;
     memset(&config, 0, sizeof(config));
     memset(images, 0, sizeof(images));
+    platform = &aarch64;
     config.kernel_path = "vmlinuz";
     add_ram(RAM, MIB(256), AXVM_MEM_RWX);
     images[AXVM_IMAGE_KERNEL] = linux_file(IMAGE_LINUX_ARM64, 0, MIB(32));
+    return 0;
+}
+
+/* The same for riscv64, whose kernels leave 2 MiB below them. */
+static int set_up_riscv64(void **state)
+{
+    set_up(state);
+    platform = &riscv64;
+    config.memory_regions[0].gpa.v = RISCV_RAM;
+    images[AXVM_IMAGE_KERNEL] = linux_file(IMAGE_LINUX_RISCV, MIB(2), MIB(32));
     return 0;
 }
 
@@ -141,7 +156,7 @@ static int plan_result(void)
 
     memset(&said, 0, sizeof(said));
     memset(&layout, 0xa5, sizeof(layout));
-    return layout_plan(&config, &platform, images, &report, &layout);
+    return layout_plan(&config, platform, images, &report, &layout);
 }
 
 static void plan(void)
@@ -550,6 +565,61 @@ static void all_faults_are_reported_together(void **state)
     assert_said("the entry point 0x0 is not in executable RAM");
 }
 
+/* ---- riscv64 ----------------------------------------------------------------------------------------------------- */
+
+static void riscv_linux_goes_to_its_offset_from_the_start_of_ram(void **state)
+{
+    (void)state;
+    images[AXVM_IMAGE_RAMDISK] = file(MIB(5) + 1);
+    plan();
+    assert_int_equal(layout.kernel.v, RISCV_RAM + MIB(2));
+    assert_int_equal(layout.entry.v, RISCV_RAM + MIB(2));
+    assert_int_equal(layout.dtb.v, RISCV_RAM + MIB(254));
+    assert_int_equal(layout.ramdisk.v, RISCV_RAM + MIB(249) - AXVM_PAGE_SIZE);
+    assert_int_equal(said.warnings, 0);
+}
+
+/* boot.rst: "at a PMD boundary". */
+static void riscv_linux_off_a_2_mib_boundary_is_warned_of(void **state)
+{
+    (void)state;
+    config.kernel_load_addr = at(RISCV_RAM + MIB(64));
+    plan();
+    assert_int_equal(said.warnings, 0);
+    config.kernel_load_addr = at(RISCV_RAM + MIB(64) + KIB(64));
+    plan();
+    assert_int_equal(said.warnings, 1);
+    assert_said("kernel_load_addr: not at the kernel's own offset from a multiple of 2 MiB");
+}
+
+static void riscv_linux_takes_its_ramdisk_from_anywhere(void **state)
+{
+    (void)state;
+    add_ram(GIB(64), GIB(2), AXVM_MEM_RWX);
+    images[AXVM_IMAGE_RAMDISK] = file(GIB(1));
+    config.ramdisk_load_addr = at(GIB(64));
+    plan();
+    assert_int_equal(layout.ramdisk.v, GIB(64));
+}
+
+static void riscv_elf_is_entered_where_it_says(void **state)
+{
+    (void)state;
+    images[AXVM_IMAGE_KERNEL] = elf(RISCV, RISCV_RAM + MIB(2), RISCV_RAM + MIB(4), RISCV_RAM + MIB(2) + 16);
+    plan();
+    assert_int_equal(layout.kernel.v, RISCV_RAM + MIB(2));
+    assert_int_equal(layout.entry.v, RISCV_RAM + MIB(2) + 16);
+}
+
+static void kernels_foreign_to_riscv64_are_refused(void **state)
+{
+    (void)state;
+    images[AXVM_IMAGE_KERNEL] = linux_file(IMAGE_LINUX_ARM64, 0, MIB(32));
+    plan_fails(&config.kernel_path, "kernel_path: the kernel is for aarch64 (ELF machine 183), the VM is riscv64");
+    images[AXVM_IMAGE_KERNEL] = elf(AARCH64, RISCV_RAM, RISCV_RAM + MIB(1), RISCV_RAM);
+    plan_fails(&config.kernel_path, "the kernel is for aarch64");
+}
+
 /* ---- What is only odd -------------------------------------------------------------------------------------------- */
 
 static void misplaced_linux_kernel_is_warned_of(void **state)
@@ -744,6 +814,11 @@ int main(void)
         cmocka_unit_test_setup(no_room_says_how_much_is_missing, set_up),
         cmocka_unit_test_setup(no_room_may_be_a_matter_of_alignment, set_up),
         cmocka_unit_test_setup(all_faults_are_reported_together, set_up),
+        cmocka_unit_test_setup(riscv_linux_goes_to_its_offset_from_the_start_of_ram, set_up_riscv64),
+        cmocka_unit_test_setup(riscv_linux_off_a_2_mib_boundary_is_warned_of, set_up_riscv64),
+        cmocka_unit_test_setup(riscv_linux_takes_its_ramdisk_from_anywhere, set_up_riscv64),
+        cmocka_unit_test_setup(riscv_elf_is_entered_where_it_says, set_up_riscv64),
+        cmocka_unit_test_setup(kernels_foreign_to_riscv64_are_refused, set_up_riscv64),
         cmocka_unit_test_setup(misplaced_linux_kernel_is_warned_of, set_up),
         cmocka_unit_test_setup(entering_linux_elsewhere_is_warned_of, set_up),
         cmocka_unit_test_setup(regions_that_are_no_ranges_are_no_ram, set_up),
