@@ -93,6 +93,10 @@ struct axvm *rv64_machine_loaded_vm(uint32_t vcpus, void (*change)(struct axvm_c
     config.name = "test";
     config.cpu_num = vcpus;
     config.memory = MACHINE_RAM_SIZE;
+    config.default_devices = false;
+    config.emu_devices[0] = (struct axvm_emu_config){
+        .name = "plic", .base = gpa(MACHINE_PLIC), .length = 0x600000, .type = AXVM_EMU_INTERRUPT_CONTROLLER};
+    config.emu_devices_count = 1;
     if (change != NULL) {
         change(&config);
     }

@@ -14,7 +14,7 @@
 #define MACHINE_RAM GIB(2) /* where guests have theirs, and how much; the first page is the kernel: entry point */
 #define MACHINE_RAM_SIZE MIB(4)
 #define MACHINE_PLIC UINT64_C(0x0c000000)
-#define MACHINE_UART UINT64_C(0x10000000)
+#define MACHINE_NOTHING UINT64_C(0x10000000) /* an address where there is neither RAM nor a device */
 #define MACHINE_HART(pcpu) (2 * (uint64_t)(pcpu) + 1) /* the host's hart ids */
 
 /* Setup: a machine whose pCPUs 0 and 1 are enabled, no VM. Teardown stops and destroys the VMs, and fails for leaks. */
@@ -24,7 +24,7 @@ int rv64_machine_teardown(void **state);
 /* The calling thread is that pCPU of the fake host from now on. */
 void rv64_machine_pcpu(unsigned pcpu);
 
-/* A running VM; `change` (may be NULL) has the last word about its configuration. */
+/* A running VM with a PLIC; `change` (may be NULL) has the last word about its configuration. */
 struct axvm *rv64_machine_vm(uint32_t vcpus, void (*change)(struct axvm_config *config));
 
 /* The same, only loaded: for devices to be added. */
