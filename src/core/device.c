@@ -3,6 +3,8 @@
 
 #include "core/config_schema.h"
 #include "lib/log.h"
+#include <libfdt.h>
+#include <stdio.h>
 #include <string.h>
 
 typedef unsigned long long ull;
@@ -25,6 +27,19 @@ void *device_new(struct axvm *vm, const struct axvm_emu_config *config, const st
         .irq = config->irq,
     };
     return device;
+}
+
+int device_fdt_begin(const struct axvm_device *device, void *fdt, const char *name, const char *compatible, int length)
+{
+    const fdt64_t reg[] = {cpu_to_fdt64(device->base), cpu_to_fdt64(device->size)};
+    char node[48];
+    int error;
+
+    snprintf(node, sizeof(node), "%s@%llx", name, (ull)device->base);
+    error = fdt_begin_node(fdt, node);
+    error = error != 0 ? error : fdt_property(fdt, "compatible", compatible, length);
+    error = error != 0 ? error : fdt_property(fdt, "reg", reg, sizeof(reg));
+    return error != 0 || device->irq == 0 ? error : arch->fdt_irq(device->vm, fdt, device->irq);
 }
 
 const struct axvm_device *device_overlapping(const struct axvm *vm, uint64_t start, uint64_t size)

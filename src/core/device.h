@@ -15,6 +15,12 @@ int device_create_all(struct axvm *vm);
 void *device_new(struct axvm *vm, const struct axvm_emu_config *config, const struct axvm_device_ops *ops, size_t size,
                  uint64_t length);
 
+/*
+ * For a device's fdt_node: begin the node "<name>@<base>", with compatible (`length` bytes, NULs included), reg and, if
+ * it has one, its interrupt. The caller adds what is its own, and ends the node. Negative: a libfdt error.
+ */
+int device_fdt_begin(const struct axvm_device *device, void *fdt, const char *name, const char *compatible, int length);
+
 /* As after power-on. */
 void device_reset_all(struct axvm *vm);
 

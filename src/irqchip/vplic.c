@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* `plic->lock` is held wherever nothing else is said. */
 #include "irqchip/vplic.h"
+#include "core/device.h"
 #include "core/guest_fdt.h"
-#include "core/vm.h"
 #include "lib/log.h"
 
 #include <libfdt.h>
-#include <stdio.h>
 #include <string.h>
 
 /* Where each block of registers begins. A context has 0x80 bytes of enables, and 0x1000 of the rest. */
@@ -402,14 +401,8 @@ static int fdt_contexts(const struct vplic *plic, void *fdt)
 static int vplic_fdt_node(struct axvm_device *device, void *fdt)
 {
     static const char compatible[] = "sifive,plic-1.0.0\0riscv,plic0";
-    const fdt64_t reg[] = {cpu_to_fdt64(device->base), cpu_to_fdt64(device->size)};
-    char name[48];
-    int error;
+    int error = device_fdt_begin(device, fdt, "interrupt-controller", compatible, sizeof(compatible));
 
-    snprintf(name, sizeof(name), "interrupt-controller@%llx", (unsigned long long)device->base);
-    error = fdt_begin_node(fdt, name);
-    error = error != 0 ? error : fdt_property(fdt, "compatible", compatible, sizeof(compatible));
-    error = error != 0 ? error : fdt_property(fdt, "reg", reg, sizeof(reg));
     error = error != 0 ? error : fdt_property(fdt, "interrupt-controller", NULL, 0);
     error = error != 0 ? error : fdt_property_u32(fdt, "#interrupt-cells", 1);
     error = error != 0 ? error : fdt_property_u32(fdt, "#address-cells", 0);
