@@ -53,7 +53,7 @@ endif
 # What a guest waits for, and what starting does over and over: see make bench.
 aarch64_hot := $(addprefix src/arch/aarch64/,exit.c abort.c sysreg.c psci.c cpu_mem.c) \
                $(addprefix src/irqchip/,vgicv3.c vgicv3_lr.c vgicv3_dist.c vgicv3_regs.c)
-riscv64_hot := $(addprefix src/arch/riscv64/,exit.c abort.c sbi.c ipi.c timer.c decode.c cpu_mem.c) \
+riscv64_hot := $(addprefix src/arch/riscv64/,exit.c abort.c sbi.c ipi.c timer.c cpu_mem.c) \
                $(addprefix src/irqchip/,vplic.c)
 metal_hot := $($(ARCH)_hot) $(addprefix src/mem/,pagetable.c addrspace.c area.c) src/lib/freestanding/string.c
 

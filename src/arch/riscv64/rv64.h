@@ -83,11 +83,29 @@ enum rv64_feature {
     RV64_AIA = 1U << 5,     /* Ssaia: vsiselect, vstopei, hvictl, ... */
 };
 
+/*
+ * A plain load or store of a device that was decoded before: what a driver does, it does by few instructions, over and
+ * over. abort.c keeps some, each where its word says. All zeroes is none.
+ */
+#define RV64_PLAIN 8U
+
+struct rv64_plain {
+    uint64_t not_key;  /* ~ of the word; of what htinst had, with RV64_PLAIN_TINST */
+    uint8_t last;      /* of its bytes: 0, 1, 3 or 7 */
+    uint8_t shift;     /* left and back: narrows what is stored; extends the sign of what is loaded, or is 0 */
+    uint8_t length;    /* of the instruction, in bytes */
+    uint8_t reg, base; /* in bytes from frame.x on */
+    int16_t imm;
+};
+
+#define RV64_PLAIN_TINST RV_BIT(63)
+
 struct rv64_vcpu {
     struct axvm_vcpu base;
     struct rv64_frame frame;
     struct axvm_exit *exit; /* where RV64_LEAVE describes itself */
     const struct bus_entry *mmio_hint; /* bus_find_near() */
+    struct rv64_plain loads[RV64_PLAIN], stores[RV64_PLAIN];
     struct rv64_controls controls;
     struct rv64_timer timer;
     struct vplic_cpu plic;

@@ -473,19 +473,29 @@ void rv64_guest_fault(struct rv64_frame *frame, enum rv64_cause cause, uint64_t 
     rv64_guest_fault_at(frame, cause, gpa, gpa, 0, insn);
 }
 
-/* LB to LD: funct3 is log2 of the size, and bit 2 for zero extension; the address is in x31. */
+/* LB to LD: funct3 is log2 of the size, and bit 2 for zero extension. The address goes into x31, or x30. */
+static uint32_t base_for(struct rv64_frame *frame, uint64_t gpa, unsigned reg)
+{
+    uint32_t base = reg == 31 ? 30 : 31;
+
+    frame->x[base] = gpa;
+    return base << 15;
+}
+
 void rv64_guest_load(struct rv64_frame *frame, uint64_t gpa, unsigned size, unsigned reg, bool zero_extend)
 {
     uint32_t funct3 = (uint32_t)__builtin_ctz(size) | (zero_extend ? 4U : 0U);
 
-    rv64_guest_fault(frame, CAUSE_LOAD_GUEST_PAGE, gpa, 0x03U | (uint32_t)reg << 7 | funct3 << 12 | 31U << 15);
+    rv64_guest_fault(frame, CAUSE_LOAD_GUEST_PAGE, gpa,
+                     0x03U | (uint32_t)reg << 7 | funct3 << 12 | base_for(frame, gpa, reg));
 }
 
 void rv64_guest_store(struct rv64_frame *frame, uint64_t gpa, unsigned size, unsigned reg)
 {
     uint32_t funct3 = (uint32_t)__builtin_ctz(size);
 
-    rv64_guest_fault(frame, CAUSE_STORE_GUEST_PAGE, gpa, 0x23U | funct3 << 12 | 31U << 15 | (uint32_t)reg << 20);
+    rv64_guest_fault(frame, CAUSE_STORE_GUEST_PAGE, gpa,
+                     0x23U | funct3 << 12 | base_for(frame, gpa, reg) | (uint32_t)reg << 20);
 }
 
 void rv64_guest_virtual(struct rv64_frame *frame, uint32_t insn)
