@@ -55,7 +55,7 @@ void aplic_enable(uint32_t irq, uint32_t hart_index, uint32_t identity)
 void aplic_again(uint32_t irq)
 {
     if ((extint_read(aplic, IN_CLRIP(irq / 32)) & 1U << irq % 32) != 0) {
-        extint_write(aplic, SETIPNUM_LE, irq); /* which by itself should, but in QEMU before 9 doesn't, look at the wire */
+        extint_write(aplic, SETIPNUM_LE, irq); /* which should look at the wire itself, but QEMU's before 9 doesn't */
     }
 }
 

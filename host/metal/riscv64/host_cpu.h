@@ -29,7 +29,10 @@ static inline uint64_t address_of(const volatile void *pointer)
 /* The calling pCPU's: tp holds it all the time that no guest runs. */
 static inline struct percpu *cpu_this(void)
 {
-    return __builtin_thread_pointer();
+    struct percpu *self;
+
+    __asm__("mv %0, tp" : "=r"(self));
+    return self;
 }
 
 /* What other pCPUs and devices see before what follows */
