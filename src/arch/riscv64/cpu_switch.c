@@ -67,14 +67,17 @@ bool rv64_cpu_supported(void)
     return csr_exists(CSR_HSTATUS) && rv64_cpu_gpa_bits() != 0 && rv64_cpu_vmid_bits() != 0;
 }
 
-/* sstatus.FS and VS are read-only zero where there is nothing they could be about (10.1.1.5). */
+/*
+ * sstatus.FS and VS are read-only zero where there is nothing they could be about (10.1.1.5); QEMU 7.2 keeps VS without
+ * vector registers, too.
+ */
 static uint32_t find_features(void)
 {
     uint32_t found = 0;
 
     csr_set(CSR_SSTATUS, SSTATUS_FS_INITIAL | SSTATUS_VS_CLEAN);
     found |= (csr_read(CSR_SSTATUS) & SSTATUS_FS) != 0 ? RV64_FLOAT : 0;
-    found |= (csr_read(CSR_SSTATUS) & SSTATUS_VS) != 0 ? RV64_VECTOR : 0;
+    found |= (csr_read(CSR_SSTATUS) & SSTATUS_VS) != 0 && csr_exists(CSR_VLENB) ? RV64_VECTOR : 0;
     csr_clear(CSR_SSTATUS, SSTATUS_FS | SSTATUS_VS);
     found |= csr_exists(CSR_STOPI) ? RV64_AIA : 0;
     if (csr_exists(CSR_HENVCFG)) {
