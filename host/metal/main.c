@@ -247,7 +247,6 @@ static int vm_create(struct sched_vm *vm, const struct vm_boot *boot)
     if (error) {
         return error;
     }
-    vm->vm = created;
     for (unsigned i = 0; i < AXVM_IMAGE_COUNT && !error; i++) {
         if (boot->images[i].data) {
             error = image_set(created, i, &boot->images[i]);
@@ -256,8 +255,9 @@ static int vm_create(struct sched_vm *vm, const struct vm_boot *boot)
     error = error ? error : axvm_init(created);
     error = error ? error : axvm_boot(created);
     if (error) {
-        vm->vm = NULL;
         axvm_destroy(created);
+    } else {
+        vm->vm = created;
     }
     return error;
 }

@@ -124,11 +124,12 @@ static void task_kick(struct task *task)
     }
 }
 
+/* A VM that is only being created is woken by sched_start(), unless that fails: until then nobody is to touch it. */
 void sched_kick(uint32_t vm_id, uint32_t vcpu_id)
 {
     struct sched_vm *vm = sched_find(vm_id);
 
-    if (vm && vcpu_id < vm->task_count) {
+    if (vm && vm->vm && vcpu_id < vm->task_count) {
         task_kick(&vm->tasks[vcpu_id]);
     }
 }

@@ -28,7 +28,7 @@ struct task {
 
 /* In a 4 KiB frame of its own. */
 struct sched_vm {
-    struct axvm *_Atomic vm; /* NULL: not created */
+    struct axvm *_Atomic vm; /* NULL: not created, or not yet as a whole */
     void *boot;              /* what main.c needs until then */
     uint32_t id;
     const char *name;

@@ -422,6 +422,22 @@ static void a_kick_wakes_a_waiting_vcpu_and_preempts(void **state)
     assert_int_equal(kicks[0], 1);
 }
 
+static void a_kick_of_a_vm_that_is_being_created_wakes_nobody(void **state)
+{
+    struct axvm *vm = vm_a->vm;
+
+    (void)state;
+    vm_a->vm = NULL;
+    sched_kick(1, 0);
+    assert_int_equal(kicks[0], 0);
+    run_all();
+    traced("");
+    vm_a->vm = vm;
+    boot(vm_a);
+    run_all();
+    traced("a0 ");
+}
+
 static void kick_a(void)
 {
     sched_kick(1, 0);
@@ -610,6 +626,7 @@ int main(void)
         cmocka_unit_test_setup(ready_vcpus_take_turns_by_slices, two_on_one),
         cmocka_unit_test_setup(nothing_ready_means_idle, two_on_one),
         cmocka_unit_test_setup(a_kick_wakes_a_waiting_vcpu_and_preempts, two_on_one),
+        cmocka_unit_test_setup(a_kick_of_a_vm_that_is_being_created_wakes_nobody, two_on_one),
         cmocka_unit_test_setup(a_kick_interrupts_a_running_vcpu_without_taking_its_turn, two_on_one),
         cmocka_unit_test_setup(a_wait_that_is_over_already_is_none, two_on_one),
         cmocka_unit_test_setup(unknown_hypercalls_are_answered_with_minus_one, two_on_one),
