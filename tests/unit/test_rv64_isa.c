@@ -34,7 +34,8 @@ static void features_that_need_the_switch_are_told_when_it_makes_it(void **state
 {
     (void)state;
     assert_isa("rv64imacv_sstc_svpbmt", 0, "rv64imac");
-    assert_isa("rv64imac", RV64_SSTC | RV64_PBMT | RV64_VECTOR, "rv64imacv_sstc_svpbmt");
+    assert_isa("rv64imac", RV64_SSTC | RV64_PBMT | RV64_VECTOR, "rv64imacv_sstc");
+    assert_isa("rv64imac_svpbmt", RV64_PBMT, "rv64imac_svpbmt");
 }
 
 static void names_are_compared_whole(void **state)
@@ -64,7 +65,7 @@ static void the_longest_fits(void **state)
         strcat(machine, "_zicond_zicsr_zifencei_zihintntl_zfa");
     }
     strcat(machine, "_zihintpause_zfh_zfhmin_zba_zbb_zbc_zbkb_zbkc_zbkx_zbs_zcb_zknd_zkne_zknh_zksed_zksh_zkt_svinval"
-                    "_svnapot");
+                    "_svnapot_svpbmt");
     rv64_isa(isa, machine, UINT32_MAX);
     assert_non_null(strstr(isa, "_svnapot_sstc_svpbmt"));
     assert_true(strlen(isa) < RV64_ISA_SIZE);

@@ -360,12 +360,8 @@ static const struct arch_device_type devices[] = {
 
 static int fdt_root(struct axvm *base, void *fdt)
 {
-    int error = fdt_property_string(fdt, "compatible", "riscv-virtio");
-
-    if (error == 0 && rv64_vm(base)->has_plic) {
-        error = fdt_property_u32(fdt, "interrupt-parent", GUEST_FDT_INTC);
-    }
-    return error;
+    (void)base;
+    return fdt_property_string(fdt, "compatible", "riscv-virtio");
 }
 
 /* Linux wants it here, and not in the nodes of the harts. */
@@ -407,10 +403,13 @@ static int fdt_nodes(struct axvm *base, void *fdt)
     return 0;
 }
 
+/* The root has no interrupt-parent: the harts' own interrupt controllers would inherit it. */
 static int fdt_irq(struct axvm *base, void *fdt, uint32_t irq)
 {
+    int error = fdt_property_u32(fdt, "interrupt-parent", GUEST_FDT_INTC);
+
     (void)base;
-    return fdt_property_u32(fdt, "interrupts", irq);
+    return error != 0 ? error : fdt_property_u32(fdt, "interrupts", irq);
 }
 
 /* ---- The table --------------------------------------------------------------------------------------------------- */

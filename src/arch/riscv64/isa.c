@@ -17,13 +17,17 @@ static const char *const several[] = {
     "zknd",   "zkne",   "zknh",     "zksed",     "zksh",        "zkt",   "svinval", "svnapot",
 };
 
-/* Known by looking at the CPU, and set up by the world switch. */
+/*
+ * Set up by the world switch, if looking at the CPU says that they are there. Of Svpbmt there is only a bit in henvcfg to
+ * see, which QEMU 7.2 has in any case; so it must be stated, too.
+ */
 static const struct {
     const char *name;
     uint32_t feature;
+    bool stated;
 } found[] = {
-    {"sstc", RV64_SSTC},
-    {"svpbmt", RV64_PBMT},
+    {"sstc", RV64_SSTC, false},
+    {"svpbmt", RV64_PBMT, true},
 };
 
 /* Whether the string, behind its single letters, has an extension. */
@@ -79,7 +83,7 @@ void rv64_isa(char isa[RV64_ISA_SIZE], const char *machine, uint32_t features)
         }
     }
     for (unsigned i = 0; i < sizeof(found) / sizeof(found[0]); i++) {
-        if ((features & found[i].feature) != 0) {
+        if ((features & found[i].feature) != 0 && (!found[i].stated || has_several(machine, found[i].name))) {
             add(isa, found[i].name);
         }
     }
