@@ -1,0 +1,1062 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The world switch, what sends a vCPU out of the guest, and what vCPUs do to each other: interrupts and fences. */
+#include "support/random.h"
+#include "support/rv64_machine.h"
+
+#include "lib/host.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <string.h>
+#include <cmocka.h>
+
+#define SBI_BASE 0x10U
+#define SBI_RFENCE 0x52464e43U
+#define SPEC_VERSION 0x02000000U
+
+static struct axvm *the_vm;
+
+static void run(struct axvm *vm, uint32_t vcpu, rv64_guest *guest)
+{
+    assert_int_equal(rv64_machine_run(vm, vcpu, guest).kind, AXVM_EXIT_EXTERNAL_INTERRUPT);
+}
+
+/* Any exit that goes on. */
+static void guest_calls(struct rv64_frame *frame)
+{
+    assert_int_equal(rv64_guest_sbi(frame, SBI_BASE, 0, 0, 0, 0), 0);
+    assert_int_equal(frame->x[X_A1], SPEC_VERSION);
+}
+
+/* ---- Every register comes back ---- */
+
+static uint64_t seed; /* of the pattern that a guest fills its registers with */
+
+static uint64_t pattern(uint64_t n)
+{
+    return (seed << 56 | n << 32 | seed << 16 | n) * UINT64_C(0x9e3779b97f4a7c15);
+}
+
+static uint64_t hvip_pattern(void)
+{
+    return seed % 2 != 0 ? IRQ_VSS : 0;
+}
+
+static bool has_vector(void)
+{
+    return (rv64_model.features & RV64_VECTOR) != 0;
+}
+
+static void guest_fills(struct rv64_frame *frame)
+{
+    struct rv64_model_cpu *cpu = rv64_model_cpu();
+
+    for (unsigned i = 1; i < 32; i++) {
+        frame->x[i] = pattern(i);
+        cpu->fp.f[i] = pattern(100 + i);
+    }
+    cpu->fp.f[0] = pattern(100);
+    cpu->fp.fcsr = pattern(132);
+    frame->pc = pattern(33);
+    for (unsigned i = 0; i < RV64_SYS_COUNT; i++) {
+        cpu->sys[i] = pattern(200 + i);
+    }
+    cpu->hvip = hvip_pattern();
+    cpu->timecmp = pattern(300) | UINT64_C(1) << 63;
+    rv64_model_set_vs(seed % 3 != 0);
+    for (unsigned i = 0; has_vector() && i < 32 * rv64_model.vlenb; i++) {
+        cpu->vector_data[i] = (uint8_t)(pattern(400 + i) >> 50);
+    }
+    cpu->vector.vstart = pattern(301);
+    cpu->vector.vcsr = pattern(302);
+    cpu->vector.vl = pattern(303);
+    cpu->vector.vtype = pattern(304);
+}
+
+static void guest_checks(struct rv64_frame *frame)
+{
+    const struct rv64_model_cpu *cpu = rv64_model_cpu();
+
+    for (unsigned i = 1; i < 32; i++) {
+        assert_int_equal(frame->x[i], pattern(i));
+        assert_int_equal(cpu->fp.f[i], pattern(100 + i));
+    }
+    assert_int_equal(cpu->fp.f[0], pattern(100));
+    assert_int_equal(cpu->fp.fcsr, pattern(132));
+    assert_int_equal(frame->pc, pattern(33));
+    for (unsigned i = 0; i < RV64_SYS_COUNT; i++) {
+        assert_int_equal(cpu->sys[i], pattern(200 + i));
+    }
+    assert_int_equal(cpu->hvip, hvip_pattern());
+    assert_int_equal(cpu->timecmp, pattern(300) | UINT64_C(1) << 63);
+    assert_int_equal((cpu->controls.sstatus & SSTATUS_SPP) != 0, seed % 3 != 0);
+    for (unsigned i = 0; has_vector() && i < 32 * rv64_model.vlenb; i++) {
+        assert_int_equal(cpu->vector_data[i], (uint8_t)(pattern(400 + i) >> 50));
+    }
+    if (has_vector()) {
+        assert_int_equal(cpu->vector.vstart, pattern(301));
+        assert_int_equal(cpu->vector.vcsr, pattern(302));
+        assert_int_equal(cpu->vector.vl, pattern(303));
+        assert_int_equal(cpu->vector.vtype, pattern(304));
+    }
+}
+
+static void run_seed(struct axvm *vm, uint32_t vcpu, uint64_t s, rv64_guest *guest)
+{
+    seed = s;
+    run(vm, vcpu, guest);
+}
+
+static void check_every_register_comes_back(void)
+{
+    struct axvm *one = rv64_machine_vm(2, NULL);
+    struct axvm *two = rv64_machine_vm(1, NULL);
+
+    rv64_machine_hart_start(one, 1);
+    run_seed(one, 0, 1, guest_fills);
+    run_seed(one, 1, 2, guest_fills);
+    run_seed(two, 0, 3, guest_fills);
+    for (unsigned round = 0; round < 3; round++) {
+        run_seed(one, 0, 1, guest_checks);
+        run_seed(two, 0, 3, guest_checks);
+        run_seed(one, 1, 2, guest_checks);
+        run_seed(one, 1, 2, guest_checks);
+    }
+    axvm_release_vcpu(one, 1);
+    rv64_machine_pcpu(1);
+    run_seed(one, 1, 2, guest_checks);
+    axvm_release_vcpu(one, 1);
+    rv64_machine_pcpu(0);
+}
+
+static void test_every_register_comes_back(void **state)
+{
+    (void)state;
+    check_every_register_comes_back();
+    rv64_model.features |= RV64_VECTOR;
+    rv64_model.vlenb = 32;
+    check_every_register_comes_back();
+}
+
+/* The model aborts when a register is touched that isn't there. */
+static void test_a_machine_that_has_less(void **state)
+{
+    struct axvm *vm;
+
+    (void)state;
+    rv64_model.features = 0;
+    vm = rv64_machine_vm(2, NULL);
+    rv64_machine_hart_start(vm, 1);
+    run(vm, 0, guest_calls);
+    run(vm, 1, guest_calls);
+    run(vm, 0, guest_calls);
+    assert_int_equal(rv64_model_cpu()->fp_loads + rv64_model_cpu()->vector_loads, 0);
+    assert_int_equal(rv64_model_cpu()->controls.henvcfg & (ENVCFG_STCE | ENVCFG_PBMTE), 0);
+}
+
+/* ---- Nothing of one guest is seen by the next ---- */
+
+static void guest_is_fresh(struct rv64_frame *frame)
+{
+    static const uint64_t reset[RV64_SYS_COUNT] = {
+#define RESET(name, value) [RV64_##name] = (value),
+        RV64_SYS_REGS(RESET)
+#undef RESET
+    };
+    static const uint8_t zeroes[32 * RV64_MODEL_MAX_VLENB];
+    const struct rv64_model_cpu *cpu = rv64_model_cpu();
+
+    assert_memory_equal(cpu->sys, reset, sizeof(reset));
+    for (unsigned i = 0; i < 32; i++) {
+        assert_int_equal(cpu->fp.f[i], 0);
+        assert_int_equal(i == X_A0 || i == X_A1 ? 0 : frame->x[i], 0);
+    }
+    assert_int_equal(cpu->fp.fcsr, 0);
+    assert_int_equal(cpu->hvip, 0);
+    assert_int_equal(cpu->timecmp, UINT64_MAX);
+    assert_true((cpu->controls.sstatus & SSTATUS_SPP) != 0);
+    if (has_vector()) {
+        assert_memory_equal(cpu->vector_data, zeroes, (size_t)(32 * rv64_model.vlenb));
+        assert_int_equal(cpu->vector.vstart | cpu->vector.vcsr | cpu->vector.vl, 0);
+        assert_int_equal(cpu->vector.vtype, UINT64_C(1) << 63); /* vill */
+    }
+}
+
+static void test_a_new_guest_sees_nothing_of_others(void **state)
+{
+    struct axvm *one, *two;
+
+    (void)state;
+    rv64_model.features |= RV64_VECTOR;
+    one = rv64_machine_vm(1, NULL);
+    two = rv64_machine_vm(1, NULL);
+    run_seed(one, 0, 0xed, guest_fills);
+    run_seed(two, 0, 0, guest_is_fresh);
+}
+
+static void test_reset_leaves_nothing_of_the_last_run(void **state)
+{
+    struct axvm *vm;
+
+    (void)state;
+    rv64_model.features |= RV64_VECTOR;
+    vm = rv64_machine_vm(1, NULL);
+    run_seed(vm, 0, 0xed, guest_fills);
+    assert_int_equal(axvm_shutdown(vm), 0);
+    assert_int_equal(axvm_reset(vm), 0);
+    assert_int_equal(axvm_boot(vm), 0);
+    run_seed(vm, 0, 0, guest_is_fresh);
+}
+
+static void test_registers_stay_in_the_hardware_between_runs(void **state)
+{
+    struct axvm *vm = rv64_machine_vm(1, NULL);
+    const struct rv64_model_cpu *cpu = rv64_model_cpu();
+
+    (void)state;
+    for (unsigned i = 0; i < 10; i++) {
+        run(vm, 0, NULL);
+    }
+    assert_int_equal(cpu->entries, 10);
+    assert_int_equal(cpu->sys_loads, 1);
+    assert_int_equal(cpu->sys_saves + cpu->fp_saves, 0);
+    assert_int_equal(rv64_machine_vcpu(vm, 0)->base.stats.switches, 1);
+    assert_int_equal(axvm_vcpu_resides_on(vm, 0), 0);
+}
+
+/* ---- TLB ---- */
+
+/* How often the calling pCPU has forgotten all that VMID's stage-1 translations, and what it had fetched. */
+static unsigned forgotten(void)
+{
+    unsigned flushes = 0, fences = 0;
+
+    for (unsigned i = 0; i < rv64_model.flush_count; i++) {
+        const struct rv64_model_flush *f = &rv64_model.flushes[i];
+
+        if (f->by == hal->pcpu_id() && f->pcpus == UINT64_C(1) << f->by) {
+            flushes += f->kind == RV64_FLUSH_VSTAGE && f->size == UINT64_MAX;
+            fences += f->kind == RV64_FLUSH_FENCE_I;
+        }
+    }
+    assert_int_equal(flushes, fences);
+    rv64_model_forget_flushes();
+    return flushes;
+}
+
+static void test_what_a_vcpu_left_in_a_tlb_no_other_finds(void **state)
+{
+    struct axvm *one = rv64_machine_vm(2, NULL);
+    struct axvm *two = rv64_machine_vm(1, NULL);
+
+    (void)state;
+    rv64_machine_hart_start(one, 1);
+    run(two, 0, NULL);
+    run(one, 0, NULL);
+    forgotten();
+    run(two, 0, NULL);
+    run(one, 0, NULL);
+    assert_int_equal(forgotten(), 0); /* each VM has a VMID */
+    run(one, 1, NULL);
+    assert_int_equal(forgotten(), 1);
+    run(one, 1, NULL);
+    run(two, 0, NULL);
+    run(one, 1, NULL);
+    assert_int_equal(forgotten(), 0);
+    run(two, 0, NULL);
+    run(one, 0, NULL);
+    assert_int_equal(forgotten(), 1);
+}
+
+/* A fence that it executed elsewhere wasn't heard here. */
+static void test_a_vcpu_that_comes_back_to_a_pcpu_finds_nothing(void **state)
+{
+    struct axvm *vm = rv64_machine_vm(1, NULL);
+
+    (void)state;
+    run(vm, 0, NULL);
+    axvm_release_vcpu(vm, 0);
+    rv64_machine_pcpu(1);
+    forgotten();
+    run(vm, 0, NULL);
+    assert_int_equal(forgotten(), 1);
+    axvm_release_vcpu(vm, 0);
+    rv64_machine_pcpu(0);
+    run(vm, 0, NULL);
+    assert_int_equal(forgotten(), 1);
+    axvm_release_vcpu(vm, 0);
+    run(vm, 0, NULL);
+    assert_int_equal(forgotten(), 0);
+}
+
+static void test_each_vm_has_a_vmid_and_its_table(void **state)
+{
+    struct axvm *one = rv64_machine_vm(1, NULL);
+    struct axvm *two = rv64_machine_vm(1, NULL);
+    uint64_t hgatp_one, hgatp_two, vmid_one, vmid_two;
+
+    (void)state;
+    run(one, 0, NULL);
+    hgatp_one = rv64_model_cpu()->controls.hgatp;
+    run(two, 0, NULL);
+    hgatp_two = rv64_model_cpu()->controls.hgatp;
+    vmid_one = hgatp_one >> 44 & 0x3fff;
+    vmid_two = hgatp_two >> 44 & 0x3fff;
+    assert_true(vmid_one != 0 && vmid_two != 0 && vmid_one != vmid_two);
+    assert_int_equal(hgatp_one & UINT64_C(0xfffffffffff), axvm_page_table_root(one).v >> 12);
+    assert_int_equal(hgatp_two & UINT64_C(0xfffffffffff), axvm_page_table_root(two).v >> 12);
+    assert_int_equal(hgatp_one >> 60, 8); /* Sv39x4 reaches it all */
+}
+
+/* The table has as many levels as the addresses need and the hardware has. */
+static void far_away(struct axvm_config *config)
+{
+    config->memory_regions_count = 1;
+    config->memory_regions[0] =
+        (struct axvm_mem_config){.gpa = gpa(UINT64_C(1) << 45), .size = MIB(1), .flags = 7};
+}
+
+static void test_the_mode_follows_the_addresses(void **state)
+{
+    (void)state;
+    run(rv64_machine_vm(1, far_away), 0, NULL);
+    assert_int_equal(rv64_model_cpu()->controls.hgatp >> 60, 9);
+    rv64_model.gpa_bits = 41;
+    run(rv64_machine_vm(1, NULL), 0, NULL);
+    assert_int_equal(rv64_model_cpu()->controls.hgatp >> 60, 8);
+}
+
+/* Only where the VM has been; and all of it, before the VMID is another's. */
+static void test_memory_that_goes_is_flushed_where_the_vm_ran(void **state)
+{
+    struct axvm *vm = rv64_machine_vm(2, NULL);
+    const struct rv64_model_flush *flush;
+
+    (void)state;
+    rv64_machine_hart_start(vm, 1);
+    rv64_machine_pcpu(1);
+    run(vm, 1, NULL);
+    rv64_model_forget_flushes();
+    assert_int_equal(axvm_unmap_region(vm, gpa(MACHINE_RAM + MIB(2)), MIB(1)), 0);
+    flush = rv64_model_last_flush();
+    assert_int_equal(flush->kind, RV64_FLUSH_GSTAGE);
+    assert_int_equal(flush->pcpus, 3);
+    assert_int_equal(flush->vmid, rv64_vm(vm)->vmid);
+    assert_int_equal(flush->start, MACHINE_RAM + MIB(2));
+    assert_int_equal(flush->size, MIB(1));
+    rv64_machine_pcpu(0);
+}
+
+static void make_small(struct axvm_config *config)
+{
+    config->lazy = true;
+    config->emu_devices_count = 0;
+}
+
+static struct axvm *small_vm(int expected)
+{
+    static const uint32_t kernel = 0x6f;
+    static struct axvm_config config;
+    struct axvm *vm;
+
+    axvm_config_init(&config);
+    config.name = "small";
+    config.cpu_num = 1;
+    config.memory = MIB(4);
+    config.default_devices = false;
+    make_small(&config);
+    assert_int_equal(axvm_create(&config, &vm), 0);
+    assert_int_equal(axvm_set_image(vm, AXVM_IMAGE_KERNEL, &kernel, sizeof(kernel)), 0);
+    assert_int_equal(axvm_init(vm), expected);
+    return vm;
+}
+
+/* As many as the hardware has bits for; one that failed takes none, one that goes gives it back, and flushed. */
+static void test_vmids_run_out_with_an_error(void **state)
+{
+    struct axvm *vms[8];
+    uint32_t freed;
+
+    (void)state;
+    rv64_model.vmid_bits = 3;
+    for (unsigned i = 0; i < 8; i++) {
+        vms[i] = small_vm(i < 7 ? AXVM_OK : AXVM_ENOMEM);
+        assert_true(i == 7 || (rv64_vm(vms[i])->vmid > 0 && rv64_vm(vms[i])->vmid < 8));
+        for (unsigned other = 0; i < 7 && other < i; other++) {
+            assert_int_not_equal(rv64_vm(vms[i])->vmid, rv64_vm(vms[other])->vmid);
+        }
+    }
+    assert_int_equal(axvm_boot(vms[3]), 0);
+    run(vms[3], 0, NULL);
+    assert_int_equal(axvm_shutdown(vms[3]), 0);
+    axvm_release_vcpu(vms[3], 0);
+    freed = rv64_vm(vms[3])->vmid;
+    rv64_model_forget_flushes();
+    assert_int_equal(axvm_destroy(vms[3]), 0);
+    assert_true(rv64_model.flush_counts[RV64_FLUSH_GSTAGE] > 0);
+    assert_int_equal(rv64_model_last_flush()->vmid, freed);
+    assert_int_equal(rv64_model_last_flush()->size, UINT64_MAX);
+    assert_int_equal(rv64_model_last_flush()->pcpus, 1);
+    vms[3] = small_vm(AXVM_OK);
+    assert_int_equal(rv64_vm(vms[3])->vmid, freed);
+    for (unsigned i = 0; i < 8; i++) {
+        assert_int_equal(axvm_destroy(vms[i]), 0);
+    }
+}
+
+/* ---- Controls ---- */
+
+/* Written out: bit by bit from the manual, not from csr.h. */
+#define BIT(n) (UINT64_C(1) << (n))
+
+static void test_what_every_guest_is_kept_from(void **state)
+{
+    const struct rv64_controls *c = &rv64_model_cpu()->controls;
+
+    (void)state;
+    run(rv64_machine_vm(1, NULL), 0, NULL);
+    assert_int_equal(c->hstatus & ~BIT(8), BIT(7) | BIT(21) | BIT(33)); /* SPV VTW VSXL = 64; not HU VTVM VTSR VGEIN */
+    assert_int_equal(c->hedeleg & (BIT(9) | BIT(10) | BIT(11) | BIT(20) | BIT(21) | BIT(22) | BIT(23)), 0);
+    assert_int_equal(c->hedeleg, 0xb1ff);
+    assert_int_equal(c->hideleg, BIT(2) | BIT(6) | BIT(10));
+    assert_int_equal(c->hcounteren, BIT(1)); /* the time, and no counter */
+    assert_int_equal(c->henvcfg & 0x30, 0x10); /* CBIE: invalidation flushes */
+    assert_int_equal(c->henvcfg & (BIT(62) | BIT(63)), BIT(62) | BIT(63)); /* PBMTE, STCE: this machine has both */
+}
+
+/* ---- Waiting ---- */
+
+static uint64_t sie, hvip;
+static unsigned entries;
+
+static void guest_waits(struct rv64_frame *frame)
+{
+    rv64_model_cpu()->sys[RV64_VSIE] = sie;
+    rv64_model_cpu()->hvip = hvip;
+    frame->pc = 0x1000;
+    rv64_guest_wfi(frame);
+}
+
+static void guest_waits_once(struct rv64_frame *frame)
+{
+    if (entries++ == 0) {
+        guest_waits(frame);
+    }
+}
+
+static void test_wfi_blocks_with_the_pc_behind_it(void **state)
+{
+    struct axvm *vm = rv64_machine_vm(1, NULL);
+
+    (void)state;
+    sie = hvip = 0;
+    assert_int_equal(rv64_machine_run(vm, 0, guest_waits).kind, AXVM_EXIT_HALT);
+    assert_int_equal(axvm_vcpu_state(vm, 0), AXVM_VCPU_BLOCKED);
+    assert_false(axvm_vcpu_runnable(vm, 0));
+    assert_int_equal(rv64_machine_vcpu(vm, 0)->frame.pc, 0x1004);
+    assert_int_equal(rv64_machine_vcpu(vm, 0)->base.stats.halts, 1);
+}
+
+/* 18.2.3: what is pending in hip and enabled in vsie, one bit lower; vsstatus.SIE doesn't count. */
+static void test_wfi_goes_on_for_what_is_pending_and_enabled(void **state)
+{
+    struct axvm *vm = rv64_machine_vm(1, NULL);
+
+    (void)state;
+    for (unsigned pending = 0; pending < 8; pending++) {
+        for (unsigned enabled = 0; enabled < 8; enabled++) {
+            bool goes_on = (pending & enabled) != 0;
+
+            hvip = (pending & 1 ? IRQ_VSS : 0) | (pending & 2 ? IRQ_VST : 0) | (pending & 4 ? IRQ_VSE : 0);
+            sie = (enabled & 1 ? BIT(1) : 0) | (enabled & 2 ? BIT(5) : 0) | (enabled & 4 ? BIT(9) : 0);
+            rv64_machine_vcpu(vm, 0)->plic.output = (hvip & IRQ_VSE) != 0;
+            entries = 0;
+            assert_int_equal(rv64_machine_run(vm, 0, guest_waits_once).kind,
+                             goes_on ? AXVM_EXIT_EXTERNAL_INTERRUPT : AXVM_EXIT_HALT);
+            assert_int_equal(rv64_machine_vcpu(vm, 0)->frame.pc, 0x1004);
+            assert_int_equal(axvm_vcpu_runnable(vm, 0), true == goes_on);
+        }
+    }
+    rv64_machine_vcpu(vm, 0)->plic.output = false;
+}
+
+static void guest_waits_in_user_mode(struct rv64_frame *frame)
+{
+    rv64_model_cpu()->sys[RV64_VSTVEC] = 0x8000;
+    rv64_model_set_vs(false);
+    frame->pc = 0x1000;
+    rv64_guest_wfi(frame);
+    assert_int_equal(frame->pc, 0x8000);
+    assert_int_equal(rv64_model_cpu()->sys[RV64_VSCAUSE], 2);
+    assert_int_equal(rv64_model_cpu()->sys[RV64_VSTVAL], RV64_INSN_WFI);
+    assert_true((rv64_model_cpu()->controls.sstatus & SSTATUS_SPP) != 0); /* in VS now */
+}
+
+static void test_wfi_of_user_mode_is_illegal(void **state)
+{
+    (void)state;
+    run(rv64_machine_vm(1, NULL), 0, guest_waits_in_user_mode);
+}
+
+/* What wakes it: an interrupt of each kind, if it is enabled. */
+static void check_wakes(struct axvm *vm, uint64_t enabled, bool wakes)
+{
+    struct rv64_vcpu *v = rv64_machine_vcpu(vm, 0);
+
+    sie = enabled;
+    hvip = 0;
+    assert_int_equal(rv64_machine_run(vm, 0, guest_waits).kind, AXVM_EXIT_HALT);
+    assert_false(axvm_vcpu_runnable(vm, 0));
+    rv64_machine_pcpu(1);
+    fake_hal_forget();
+    rv64_send_ipi(rv64_machine_vcpu(vm, 1), v);
+    rv64_machine_pcpu(0);
+    assert_int_equal(axvm_vcpu_runnable(vm, 0), wakes);
+    assert_int_equal(fake_hal_kicks_of(axvm_id(vm), 0), 1);
+    run(vm, 0, NULL);
+    assert_int_equal(rv64_model_cpu()->hvip, IRQ_VSS); /* and there it is */
+}
+
+static void test_an_ipi_wakes_a_waiting_vcpu(void **state)
+{
+    struct axvm *vm = rv64_machine_vm(2, NULL);
+
+    (void)state;
+    check_wakes(vm, BIT(1), true);
+    check_wakes(vm, BIT(1) | BIT(5) | BIT(9), true);
+    check_wakes(vm, BIT(5) | BIT(9), false);
+}
+
+static void plic_write(struct axvm *vm, uint64_t offset, uint64_t value)
+{
+    assert_int_equal(bus_write(&vm->buses[AXVM_SPACE_MMIO], vm->vcpus[0], MACHINE_PLIC + offset, 4, value), 0);
+}
+
+static uint64_t plic_read(struct axvm *vm, uint64_t offset)
+{
+    uint64_t value = 0;
+
+    assert_int_equal(bus_read(&vm->buses[AXVM_SPACE_MMIO], vm->vcpus[0], MACHINE_PLIC + offset, 4, &value), 0);
+    return value;
+}
+
+#define PLIC_CLAIM 0x201004U /* of hart 0's S mode */
+
+/* Source 10, for hart 0. */
+static void plic_enable(struct axvm *vm)
+{
+    plic_write(vm, 4 * 10, 1);
+    plic_write(vm, 0x2080, 1U << 10);
+}
+
+static void test_a_device_interrupt_wakes_a_waiting_vcpu(void **state)
+{
+    struct axvm *vm = rv64_machine_vm(1, NULL);
+
+    (void)state;
+    plic_enable(vm);
+    sie = BIT(9);
+    hvip = 0;
+    assert_int_equal(rv64_machine_run(vm, 0, guest_waits).kind, AXVM_EXIT_HALT);
+    fake_hal_forget();
+    rv64_machine_pcpu(1);
+    assert_int_equal(axvm_inject_interrupt(vm, 1, 10), 0);
+    rv64_machine_pcpu(0);
+    assert_true(axvm_vcpu_runnable(vm, 0));
+    assert_int_equal(fake_hal_kicks_of(axvm_id(vm), 0), 1);
+    run(vm, 0, NULL);
+    assert_int_equal(rv64_model_signalled(rv64_model_cpu()), IRQ_VSE);
+}
+
+static void guest_claims(struct rv64_frame *frame)
+{
+    assert_int_equal(rv64_model_signalled(rv64_model_cpu()), IRQ_VSE);
+    assert_int_equal(plic_read(the_vm, PLIC_CLAIM), 10);
+    guest_calls(frame); /* as the exit of that access */
+    assert_int_equal(rv64_model_cpu()->hvip, 0);
+    plic_write(the_vm, PLIC_CLAIM, 10);
+    guest_calls(frame);
+    assert_int_equal(rv64_model_cpu()->hvip, 0);
+}
+
+static void guest_enables_external(struct rv64_frame *frame)
+{
+    (void)frame;
+    rv64_model_cpu()->sys[RV64_VSIE] = BIT(9);
+}
+
+/* It came while the vCPU wasn't there, or before it was. */
+static void test_an_interrupt_between_runs_is_there_at_entry_and_goes_when_claimed(void **state)
+{
+    struct axvm *other;
+
+    (void)state;
+    the_vm = rv64_machine_vm(1, NULL);
+    other = rv64_machine_vm(1, NULL);
+    plic_enable(the_vm);
+    run(the_vm, 0, guest_enables_external);
+    assert_int_equal(axvm_inject_interrupt(the_vm, 1, 10), 0);
+    run(the_vm, 0, guest_claims);
+    run(other, 0, NULL);
+    assert_int_equal(axvm_inject_interrupt(the_vm, 1, 10), 0);
+    assert_int_equal(rv64_model_cpu()->hvip, 0);
+    run(the_vm, 0, guest_claims);
+}
+
+static void guest_gets_interrupts_from_elsewhere(struct rv64_frame *frame)
+{
+    guest_enables_external(frame);
+    rv64_machine_pcpu(1);
+    assert_int_equal(axvm_inject_interrupt(the_vm, 1, 10), 0);
+    rv64_machine_pcpu(0);
+    assert_int_equal(rv64_model_cpu()->hvip, 0);
+    rv64_guest_irq(frame, AXVM_IRQ_HANDLED, 1); /* the kick */
+    guest_claims(frame);
+    assert_int_equal(axvm_inject_interrupt(the_vm, 1, 10), 0); /* by this pCPU itself: no kick is needed */
+    guest_calls(frame);
+    guest_claims(frame);
+}
+
+static void test_an_interrupt_is_pending_before_the_guest_goes_on(void **state)
+{
+    (void)state;
+    the_vm = rv64_machine_vm(1, NULL);
+    plic_enable(the_vm);
+    run(the_vm, 0, guest_gets_interrupts_from_elsewhere);
+    assert_int_equal(fake_hal_kicks_of(axvm_id(the_vm), 0), 1);
+}
+
+static void guest_sees_waits_untrapped(struct rv64_frame *frame)
+{
+    (void)frame;
+    assert_int_equal(rv64_model_cpu()->controls.hstatus & BIT(21), 0);
+}
+
+static void guest_sees_waits_trapped(struct rv64_frame *frame)
+{
+    (void)frame;
+    assert_int_equal(rv64_model_cpu()->controls.hstatus & BIT(21), BIT(21));
+}
+
+/* The host takes the pCPU's solitude away while the guest runs. */
+static void guest_loses_solitude(struct rv64_frame *frame)
+{
+    if (entries++ == 0) {
+        guest_sees_waits_untrapped(frame);
+        axvm_vcpu_set_alone(the_vm, 0, false);
+        guest_calls(frame);
+    }
+    guest_sees_waits_trapped(frame);
+}
+
+static void test_a_vcpu_alone_waits_untrapped(void **state)
+{
+    (void)state;
+    the_vm = rv64_machine_vm(1, NULL);
+    run(the_vm, 0, guest_sees_waits_trapped);
+    assert_int_equal(axvm_vcpu_set_alone(the_vm, 0, true), 0);
+    run(the_vm, 0, guest_sees_waits_untrapped);
+    entries = 0;
+    run(the_vm, 0, guest_loses_solitude);
+    assert_int_equal(entries, 2);
+    run(the_vm, 0, guest_sees_waits_trapped);
+}
+
+/* ---- Instructions that a guest doesn't have ---- */
+
+static uint32_t insn;
+static bool insn_told, user;
+
+static void guest_executes(struct rv64_frame *frame)
+{
+    struct rv64_model_cpu *cpu = rv64_model_cpu();
+
+    cpu->sys[RV64_VSTVEC] = 0x8001; /* vectored: exceptions go to the base */
+    cpu->sys[RV64_VSSTATUS] = SSTATUS_UXL_64 | SSTATUS_SIE;
+    rv64_model_set_vs(!user);
+    frame->pc = 0x1002;
+    rv64_guest_trap(frame, CAUSE_VIRTUAL_INSTRUCTION, insn_told ? insn : 0, insn);
+    assert_int_equal(frame->pc, 0x8000);
+    assert_int_equal(cpu->sys[RV64_VSEPC], 0x1002);
+    assert_int_equal(cpu->sys[RV64_VSCAUSE], 2);
+    assert_int_equal(cpu->sys[RV64_VSTVAL], insn);
+    assert_int_equal(cpu->sys[RV64_VSSTATUS], SSTATUS_UXL_64 | SSTATUS_SPIE | (user ? 0 : SSTATUS_SPP));
+    assert_true((cpu->controls.sstatus & SSTATUS_SPP) != 0);
+}
+
+static void test_what_the_hypervisor_forbids_is_illegal(void **state)
+{
+    static const uint32_t insns[] = {
+        0x60002573, /* csrr a0, hstatus */
+        0x68051073, /* csrw hgatp, a0 */
+        0x22000073, /* hfence.vvma */
+        0xc0002573, /* rdcycle a0 */
+    };
+    struct axvm *vm = rv64_machine_vm(1, NULL);
+
+    (void)state;
+    for (unsigned i = 0; i < 16; i++) {
+        insn = insns[i / 4];
+        insn_told = i % 2 != 0;
+        user = i / 2 % 2 != 0;
+        run(vm, 0, guest_executes);
+    }
+}
+
+/* stval says nothing, and what was there is gone: the guest goes on, where it was. */
+static void guest_executes_what_is_gone(struct rv64_frame *frame)
+{
+    struct rv64_frame before = *frame;
+
+    rv64_guest_trap(frame, CAUSE_VIRTUAL_INSTRUCTION, 0, 0);
+    assert_memory_equal(frame, &before, sizeof(before));
+}
+
+static void test_an_instruction_that_is_gone_is_tried_again(void **state)
+{
+    (void)state;
+    run(rv64_machine_vm(1, NULL), 0, guest_executes_what_is_gone);
+}
+
+/* No cause that the hardware could invent stops anything. */
+static void guest_traps_oddly(struct rv64_frame *frame)
+{
+    struct rv64_model_cpu *cpu = rv64_model_cpu();
+
+    cpu->sys[RV64_VSTVEC] = 0x8000;
+    for (unsigned cause = 0; cause < 64; cause++) {
+        if (cause == CAUSE_ECALL_VS || (cause >= CAUSE_FETCH_GUEST_PAGE && cause <= CAUSE_STORE_GUEST_PAGE)) {
+            continue;
+        }
+        frame->pc = 0x1000;
+        rv64_guest_trap(frame, (enum rv64_cause)cause, 0x1234, 0);
+        assert_int_equal(frame->pc, 0x8000);
+        assert_int_equal(cpu->sys[RV64_VSCAUSE], 2);
+        assert_int_equal(cpu->sys[RV64_VSEPC], 0x1000);
+    }
+}
+
+static void test_causes_that_should_not_come_are_the_guests(void **state)
+{
+    (void)state;
+    run(rv64_machine_vm(1, NULL), 0, guest_traps_oddly);
+}
+
+/* ---- Requests ---- */
+
+static void on_other_pcpu(int (*what)(struct axvm *vm))
+{
+    rv64_machine_pcpu(1);
+    assert_int_equal(what(the_vm), 0);
+    rv64_machine_pcpu(0);
+}
+
+static void guest_is_suspended(struct rv64_frame *frame)
+{
+    on_other_pcpu(axvm_suspend);
+    guest_calls(frame);
+    fail_msg("the guest goes on");
+}
+
+static void guest_found_version(struct rv64_frame *frame)
+{
+    assert_int_equal(frame->x[X_A1], SPEC_VERSION);
+}
+
+static void test_suspend_ends_the_run_at_the_next_exit(void **state)
+{
+    (void)state;
+    the_vm = rv64_machine_vm(1, NULL);
+    assert_int_equal(rv64_machine_run(the_vm, 0, guest_is_suspended).kind, AXVM_EXIT_STOPPED);
+    assert_int_equal(axvm_vcpu_resides_on(the_vm, 0), AXVM_ENOENT);
+    assert_true(fake_hal_kicks_of(axvm_id(the_vm), 0) > 0);
+    assert_int_equal(rv64_machine_run(the_vm, 0, guest_found_version).kind, AXVM_EXIT_STOPPED);
+    assert_int_equal(axvm_resume(the_vm), 0);
+    run(the_vm, 0, guest_found_version);
+}
+
+static void guest_is_suspended_and_resumed(struct rv64_frame *frame)
+{
+    if (entries++ == 0) {
+        on_other_pcpu(axvm_suspend);
+        on_other_pcpu(axvm_resume);
+        guest_calls(frame);
+    }
+    guest_found_version(frame);
+}
+
+static void test_suspend_and_resume_before_it_was_noticed_go_unnoticed(void **state)
+{
+    (void)state;
+    entries = 0;
+    the_vm = rv64_machine_vm(1, NULL);
+    run(the_vm, 0, guest_is_suspended_and_resumed);
+    assert_int_equal(entries, 2);
+}
+
+static void guest_is_stopped(struct rv64_frame *frame)
+{
+    on_other_pcpu(axvm_shutdown);
+    rv64_guest_irq(frame, AXVM_IRQ_HANDLED, 1); /* the kick */
+    fail_msg("the guest goes on");
+}
+
+static void test_shutdown_ends_the_run_by_its_kick(void **state)
+{
+    (void)state;
+    the_vm = rv64_machine_vm(1, NULL);
+    assert_int_equal(rv64_machine_run(the_vm, 0, guest_is_stopped).kind, AXVM_EXIT_STOPPED);
+    assert_int_equal(axvm_state(the_vm), AXVM_STATE_STOPPED);
+}
+
+/* As when other pCPUs request something again each time it has been served: here, what nobody serves. */
+static void guest_is_asked_without_end(struct rv64_frame *frame)
+{
+    the_vm->vcpus[0]->requests = 1U << 31;
+    guest_calls(frame);
+    fail_msg("the guest goes on");
+}
+
+static void test_endless_requests_give_the_pcpu_back(void **state)
+{
+    (void)state;
+    the_vm = rv64_machine_vm(1, NULL);
+    assert_int_equal(rv64_machine_run(the_vm, 0, guest_is_asked_without_end).kind, AXVM_EXIT_NOTHING);
+    the_vm->vcpus[0]->requests = 0;
+    run(the_vm, 0, guest_found_version);
+}
+
+/* ---- Physical interrupts ---- */
+
+static void guest_is_interrupted(struct rv64_frame *frame)
+{
+    static const uint32_t irqs[] = {1, 5, 9, 12, 13, 63};
+    struct rv64_frame before = *frame;
+
+    for (unsigned i = 0; i < 6; i++) {
+        rv64_guest_irq(frame, AXVM_IRQ_NONE, irqs[i]);
+        rv64_guest_irq(frame, AXVM_IRQ_HANDLED, irqs[i]);
+    }
+    assert_memory_equal(frame, &before, sizeof(before));
+    rv64_guest_irq(frame, AXVM_IRQ_RESCHED, 5);
+    fail_msg("the guest goes on");
+}
+
+static void test_the_hosts_interrupts_leave_the_guest_alone(void **state)
+{
+    struct axvm *vm = rv64_machine_vm(1, NULL);
+    struct axvm_exit exit = rv64_machine_run(vm, 0, guest_is_interrupted);
+
+    (void)state;
+    assert_int_equal(exit.kind, AXVM_EXIT_EXTERNAL_INTERRUPT);
+    assert_int_equal(exit.external_interrupt.vector, 5);
+    assert_int_equal(rv64_machine_vcpu(vm, 0)->base.stats.irqs, 13);
+    assert_int_equal(rv64_machine_vcpu(vm, 0)->base.stats.others, 0);
+}
+
+/* ---- What vCPUs do to each other ---- */
+
+/* vCPU 0 and 1 on pCPU 0 and 1; both have run. */
+static struct axvm *two_vcpus(void)
+{
+    struct axvm *vm = rv64_machine_vm(2, NULL);
+
+    rv64_machine_hart_start(vm, 1);
+    rv64_machine_pcpu(1);
+    run(vm, 1, NULL);
+    rv64_machine_pcpu(0);
+    run(vm, 0, NULL);
+    return vm;
+}
+
+static void guest_gets_an_ipi(struct rv64_frame *frame)
+{
+    rv64_machine_pcpu(0);
+    rv64_send_ipi(rv64_machine_vcpu(the_vm, 0), rv64_machine_vcpu(the_vm, 1));
+    rv64_machine_pcpu(1);
+    assert_int_equal(rv64_model_cpu()->hvip, 0);
+    rv64_guest_irq(frame, AXVM_IRQ_HANDLED, 1);
+    assert_int_equal(rv64_model_cpu()->hvip, IRQ_VSS);
+    rv64_model_cpu()->hvip = 0; /* sip.SSIP is the guest's to clear */
+    guest_calls(frame);
+    assert_int_equal(rv64_model_cpu()->hvip, 0); /* once */
+}
+
+static void test_an_ipi_arrives_by_its_kick_and_once(void **state)
+{
+    (void)state;
+    the_vm = two_vcpus();
+    fake_hal_forget();
+    rv64_machine_pcpu(1);
+    run(the_vm, 1, guest_gets_an_ipi);
+    assert_int_equal(fake_hal_kicks_of(axvm_id(the_vm), 1), 1);
+    rv64_machine_pcpu(0);
+}
+
+static void guest_sees_hvip(struct rv64_frame *frame)
+{
+    frame->x[20] = rv64_model_cpu()->hvip;
+}
+
+/* In the hardware or not, what is pending stays so across a switch. */
+static void test_pending_interrupts_travel_with_their_vcpu(void **state)
+{
+    struct axvm *other;
+    struct rv64_vcpu *v;
+
+    (void)state;
+    the_vm = two_vcpus();
+    other = rv64_machine_vm(1, NULL);
+    v = rv64_machine_vcpu(the_vm, 0);
+    rv64_send_ipi(v, v);
+    run(other, 0, guest_sees_hvip);
+    assert_int_equal(rv64_machine_vcpu(other, 0)->frame.x[20], 0);
+    rv64_machine_pcpu(1);
+    run(the_vm, 0, guest_sees_hvip);
+    assert_int_equal(v->frame.x[20], IRQ_VSS);
+    axvm_release_vcpu(the_vm, 0);
+    rv64_machine_pcpu(0);
+}
+
+/* A vCPU that isn't resident is told when it is loaded, wherever that is; one that is, at once. */
+static void test_a_fence_for_a_vcpu_that_is_not_resident_waits_for_it(void **state)
+{
+    struct rv64_vcpu *self, *v;
+
+    (void)state;
+    the_vm = two_vcpus();
+    self = rv64_machine_vcpu(the_vm, 0);
+    v = rv64_machine_vcpu(the_vm, 1);
+    rv64_machine_pcpu(1);
+    axvm_release_vcpu(the_vm, 1);
+    forgotten();
+    run(the_vm, 1, NULL);
+    assert_int_equal(forgotten(), 0); /* it stayed here: nothing to forget */
+    axvm_release_vcpu(the_vm, 1);
+    for (unsigned kind = RV64_FENCE_I; kind <= RV64_FENCE_VMA_ASID; kind++) {
+        rv64_machine_pcpu(0);
+        rv64_fence_vcpus(self, 2, (enum rv64_fence)kind, 0x1000, 0x1000, 1);
+        assert_int_equal(rv64_model_last_flush()->pcpus, 0);
+        assert_true(v->fence_wanted);
+        rv64_machine_pcpu(1);
+        forgotten();
+        run(the_vm, 1, NULL);
+        assert_int_equal(forgotten(), 1);
+        assert_false(v->fence_wanted);
+        axvm_release_vcpu(the_vm, 1);
+    }
+    run(the_vm, 1, NULL);
+    assert_int_equal(forgotten(), 0);
+    rv64_machine_pcpu(0);
+    rv64_fence_vcpus(self, 3, RV64_FENCE_VMA, 0x1000, 0x1000, 0);
+    assert_int_equal(rv64_model_last_flush()->pcpus, 3);
+    assert_false(v->fence_wanted);
+}
+
+/* Which pCPUs a fence reaches, against a model of who is where, while vCPUs move. */
+static void test_fences_reach_vcpus_that_move_at_random(void **state)
+{
+    bool owed[2] = {false, false}; /* a fence that came while it wasn't resident */
+    int where[2] = {0, 1};
+
+    (void)state;
+    random_start("moving vCPUs");
+    the_vm = two_vcpus();
+    for (unsigned i = 0; i < 5000; i++) {
+        unsigned v = (unsigned)random_below(2);
+        unsigned pcpu = where[v] >= 0 ? (unsigned)where[v] : (unsigned)random_below(2);
+
+        rv64_machine_pcpu(pcpu);
+        switch (random_below(3)) {
+        case 0:
+            rv64_model_forget_flushes();
+            run(the_vm, v, NULL);
+            if (owed[v]) {
+                assert_int_equal(forgotten(), 1);
+                owed[v] = false;
+            }
+            for (unsigned other = 0; other < 2; other++) { /* it made room */
+                where[other] = other != v && where[other] == (int)pcpu ? -1 : where[other];
+            }
+            where[v] = (int)pcpu;
+            break;
+        case 1:
+            assert_int_equal(axvm_release_vcpu(the_vm, v), 0);
+            where[v] = -1;
+            break;
+        default: {
+            uint64_t expected = 0;
+
+            for (unsigned other = 0; other < 2; other++) {
+                expected |= where[other] >= 0 ? UINT64_C(1) << where[other] : 0;
+                owed[other] = owed[other] || where[other] < 0;
+            }
+            rv64_model_forget_flushes();
+            rv64_fence_vcpus(rv64_machine_vcpu(the_vm, v), 3, RV64_FENCE_I, 0, UINT64_MAX, 0);
+            assert_int_equal(rv64_model_last_flush()->pcpus, expected);
+        }
+        }
+    }
+    for (unsigned v = 0; v < 2; v++) {
+        if (where[v] >= 0) {
+            rv64_machine_pcpu((unsigned)where[v]);
+            axvm_release_vcpu(the_vm, v);
+        }
+    }
+    rv64_machine_pcpu(0);
+}
+
+/* ---- The machine ---- */
+
+static void test_a_pcpu_without_h_is_refused(void **state)
+{
+    (void)state;
+    rv64_model.supported = false;
+    rv64_machine_pcpu(2);
+    assert_false(axvm_has_hardware_support());
+    assert_int_equal(axvm_cpu_enable(), AXVM_EUNSUPPORTED);
+    assert_false(rv64_model.cpus[2].enabled);
+    rv64_machine_pcpu(0);
+}
+
+#define TEST(f) cmocka_unit_test_setup_teardown(f, rv64_machine_setup, rv64_machine_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(test_every_register_comes_back),
+        TEST(test_a_machine_that_has_less),
+        TEST(test_a_new_guest_sees_nothing_of_others),
+        TEST(test_reset_leaves_nothing_of_the_last_run),
+        TEST(test_registers_stay_in_the_hardware_between_runs),
+        TEST(test_what_a_vcpu_left_in_a_tlb_no_other_finds),
+        TEST(test_a_vcpu_that_comes_back_to_a_pcpu_finds_nothing),
+        TEST(test_each_vm_has_a_vmid_and_its_table),
+        TEST(test_the_mode_follows_the_addresses),
+        TEST(test_memory_that_goes_is_flushed_where_the_vm_ran),
+        TEST(test_vmids_run_out_with_an_error),
+        TEST(test_what_every_guest_is_kept_from),
+        TEST(test_wfi_blocks_with_the_pc_behind_it),
+        TEST(test_wfi_goes_on_for_what_is_pending_and_enabled),
+        TEST(test_wfi_of_user_mode_is_illegal),
+        TEST(test_an_ipi_wakes_a_waiting_vcpu),
+        TEST(test_a_device_interrupt_wakes_a_waiting_vcpu),
+        TEST(test_an_interrupt_between_runs_is_there_at_entry_and_goes_when_claimed),
+        TEST(test_an_interrupt_is_pending_before_the_guest_goes_on),
+        TEST(test_a_vcpu_alone_waits_untrapped),
+        TEST(test_what_the_hypervisor_forbids_is_illegal),
+        TEST(test_an_instruction_that_is_gone_is_tried_again),
+        TEST(test_causes_that_should_not_come_are_the_guests),
+        TEST(test_suspend_ends_the_run_at_the_next_exit),
+        TEST(test_suspend_and_resume_before_it_was_noticed_go_unnoticed),
+        TEST(test_shutdown_ends_the_run_by_its_kick),
+        TEST(test_endless_requests_give_the_pcpu_back),
+        TEST(test_the_hosts_interrupts_leave_the_guest_alone),
+        TEST(test_an_ipi_arrives_by_its_kick_and_once),
+        TEST(test_pending_interrupts_travel_with_their_vcpu),
+        TEST(test_a_fence_for_a_vcpu_that_is_not_resident_waits_for_it),
+        TEST(test_fences_reach_vcpus_that_move_at_random),
+        TEST(test_a_pcpu_without_h_is_refused),
+    };
+
+    return cmocka_run_group_tests_name("rv64_run", tests, NULL, NULL);
+}
