@@ -343,7 +343,7 @@ static void pending_set_number(struct vaplic *aplic, unsigned n, uint32_t value)
 
 static void pending_set_number_be(struct vaplic *aplic, unsigned n, uint32_t value)
 {
-    pending_set_number(aplic, n, __builtin_bswap32(value));
+    pending_set_number(aplic, n, fdt32_to_cpu(value));
 }
 
 static void pending_clear_number(struct vaplic *aplic, unsigned n, uint32_t value)

@@ -189,7 +189,7 @@ static bool page_write_word(struct vimsic *imsic, uint64_t offset, uint32_t valu
     if (cpu >= imsic->cpu_count || (reg != SETEIPNUM_LE && reg != SETEIPNUM_BE)) {
         return false;
     }
-    vimsic_send(imsic->cpus[cpu], reg == SETEIPNUM_LE ? value : __builtin_bswap32(value));
+    vimsic_send(imsic->cpus[cpu], reg == SETEIPNUM_LE ? value : fdt32_to_cpu(value));
     return true;
 }
 

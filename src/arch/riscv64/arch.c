@@ -75,6 +75,9 @@ static uint64_t highest_address(const struct axvm_config *config)
     }
     for (size_t i = 0; i < config->emu_devices_count; i++) {
         highest |= config->emu_devices[i].base.v + (config->emu_devices[i].length - 1);
+        if (config->emu_devices[i].cfg_count != 0) { /* IMSICs */
+            highest |= config->emu_devices[i].cfg[0] + (config->cpu_num * VIMSIC_PAGE - 1);
+        }
     }
     return highest;
 }
@@ -114,6 +117,8 @@ static int vm_init(struct axvm *base)
     }
     vm->hgatp = hgatp_of(&base->as, bits);
     vplic_init(&vm->plic, base);
+    vaplic_init(&vm->aplic, base);
+    vimsic_init(&vm->imsic, base);
     return AXVM_OK;
 }
 
@@ -137,6 +142,8 @@ static void vm_reset(struct axvm *base)
     struct rv64_vm *vm = rv64_vm(base);
 
     vplic_reset(&vm->plic);
+    vaplic_reset(&vm->aplic);
+    vimsic_reset(&vm->imsic);
     for (uint32_t i = 0; i < base->vcpu_count; i++) {
         rv64_timer_reset(rv64_vcpu(base->vcpus[i]));
     }
@@ -189,6 +196,8 @@ static int vcpu_init(struct axvm_vcpu *base)
     controls_init(v);
     rv64_timer_init(v);
     vplic_attach(&rv64_vm(base->vm)->plic, &v->plic, base);
+    vaplic_attach(&rv64_vm(base->vm)->aplic, &v->aplic, base);
+    vimsic_attach(&rv64_vm(base->vm)->imsic, &v->imsic, base);
     return vector_init(v);
 }
 
@@ -199,6 +208,14 @@ static void vector_reset(struct rv64_vector *vector)
         vector->vstart = vector->vcsr = vector->vl = 0;
         vector->vtype = UINT64_C(1) << 63; /* vill */
     }
+}
+
+/* A CPU without Ssaia takes its CSRs for illegal instructions: those of a guest that is to have them come here first. */
+static uint64_t hedeleg(const struct rv64_vcpu *v)
+{
+    bool lacks = rv64_vm(v->base.vm)->has_imsic && (rv64_cpu_features() & RV64_AIA) == 0;
+
+    return lacks ? HEDELEG & ~RV_BIT(CAUSE_ILLEGAL) : HEDELEG;
 }
 
 /* Entry state of SBI's hart_start (SBI 2.0, 9.1) and of Linux's boot protocol: VS mode, satp 0, interrupts off. */
@@ -220,6 +237,7 @@ static void vcpu_start(struct axvm_vcpu *base, gpa_t entry, uint64_t arg)
     v->frame.x[11] = arg;
     v->controls.hstatus = HSTATUS_VSXL_64 | HSTATUS_SPV | HSTATUS_SPVP;
     v->controls.sstatus = SSTATUS_SPP;
+    v->controls.hedeleg = hedeleg(v);
     v->hvip = 0;
     atomic_store_explicit(&v->ipi, false, memory_order_relaxed);
     atomic_store_explicit(&v->fence_wanted, true, memory_order_relaxed); /* the images are new */
@@ -313,7 +331,7 @@ static bool vcpu_pending(struct axvm_vcpu *base)
     uint64_t pending = v->hvip & ~IRQ_VSE;
 
     pending |= atomic_load_explicit(&v->ipi, memory_order_acquire) ? IRQ_VSS : 0;
-    pending |= vplic_output(&v->plic) ? IRQ_VSE : 0;
+    pending |= rv64_external(v) ? IRQ_VSE : 0;
     pending |= rv64_timer_pending(v) ? IRQ_VST : 0;
     return (pending >> 1 & v->wait_sie) != 0;
 }
@@ -332,20 +350,48 @@ static void set_gpr(struct axvm_vcpu *base, unsigned reg, uint64_t value)
 
 static int irq_pulse(struct axvm_vcpu *base, uint32_t irq)
 {
-    return vplic_pulse(&rv64_vm(base->vm)->plic, irq);
+    struct rv64_vm *vm = rv64_vm(base->vm);
+
+    return vm->has_aplic ? vaplic_pulse(&vm->aplic, irq) : vplic_pulse(&vm->plic, irq);
 }
 
 static void irq_line(struct axvm *base, uint32_t irq, bool level)
 {
-    (void)vplic_set_line(&rv64_vm(base)->plic, irq, level);
+    struct rv64_vm *vm = rv64_vm(base);
+
+    (void)(vm->has_aplic ? vaplic_set_line(&vm->aplic, irq, level) : vplic_set_line(&vm->plic, irq, level));
+}
+
+static int msi(struct axvm *base, uint64_t address, uint32_t device_id, uint32_t data)
+{
+    (void)device_id;
+    if (!rv64_vm(base)->has_imsic) {
+        return fail(AXVM_EINVAL, "VM %u: it has no IMSICs to take interrupts", base->id);
+    }
+    return vimsic_signal_msi(&rv64_vm(base)->imsic, address, data);
+}
+
+static int aplic_create(struct rv64_vm *vm, const struct axvm_emu_config *config)
+{
+    int error = AXVM_OK;
+
+    vm->has_aplic = true;
+    vm->has_imsic = config->cfg_count != 0;
+    if (vm->has_imsic) {
+        error = vimsic_add_device(&vm->imsic, gpa(config->cfg[0]));
+    }
+    return error != AXVM_OK ? error : vaplic_add_device(&vm->aplic, config->base, vm->has_imsic ? &vm->imsic : NULL);
 }
 
 static int intc_create(struct axvm *base, const struct axvm_emu_config *config)
 {
     struct rv64_vm *vm = rv64_vm(base);
 
-    if (vm->has_plic) {
+    if (vm->has_plic || vm->has_aplic) {
         return fail(AXVM_EEXIST, "VM %u: a second interrupt controller, \"%s\"", base->id, config->name);
+    }
+    if (config->length == VAPLIC_SIZE) {
+        return aplic_create(vm, config);
     }
     vm->has_plic = true;
     return vplic_add_device(&vm->plic, config->base);
@@ -382,13 +428,21 @@ static int fdt_hart_intc(const struct axvm_vcpu *base, void *fdt)
     return error != 0 ? error : fdt_end_node(fdt);
 }
 
+/* Ssaia, be it emulated, comes with the IMSIC. */
+static uint32_t guest_features(struct axvm *base)
+{
+    uint32_t features = rv64_cpu_features() & ~(uint32_t)RV64_AIA;
+
+    return features | (rv64_vm(base)->has_imsic ? (uint32_t)RV64_AIA : 0);
+}
+
 static int fdt_cpu(struct axvm_vcpu *base, void *fdt)
 {
     fdt64_t reg = cpu_to_fdt64(base->phys_id);
     int error = fdt_property_string(fdt, "compatible", "riscv");
     char isa[RV64_ISA_SIZE];
 
-    rv64_isa(isa, hal->isa, rv64_cpu_features());
+    rv64_isa(isa, hal->isa, guest_features(base->vm));
     error = error != 0 ? error : fdt_property(fdt, "reg", &reg, sizeof(reg));
     error = error != 0 ? error : fdt_property_string(fdt, "status", "okay");
     error = error != 0 ? error : fdt_property(fdt, "riscv,isa", isa, (int)strlen(isa) + 1);
@@ -408,8 +462,10 @@ static int fdt_irq(struct axvm *base, void *fdt, uint32_t irq)
 {
     int error = fdt_property_u32(fdt, "interrupt-parent", GUEST_FDT_INTC);
 
-    (void)base;
-    return error != 0 ? error : fdt_property_u32(fdt, "interrupts", irq);
+    if (error != 0) {
+        return error;
+    }
+    return rv64_vm(base)->has_aplic ? vaplic_fdt_irq(fdt, irq) : fdt_property_u32(fdt, "interrupts", irq);
 }
 
 /* ---- The table --------------------------------------------------------------------------------------------------- */
@@ -444,6 +500,7 @@ const struct axvm_arch axvm_arch_riscv64 = {
     .set_gpr = set_gpr,
     .irq_pulse = irq_pulse,
     .irq_line = irq_line,
+    .msi = msi,
     .fdt_root = fdt_root,
     .fdt_cpus = fdt_cpus,
     .fdt_cpu = fdt_cpu,

@@ -89,6 +89,15 @@ static uint32_t find_features(void)
     return found;
 }
 
+/* AIA, chapter 6: VS-level interrupts as without it, by hvip alone, in their default order. */
+static void aia_enable(void)
+{
+    csr_write(CSR_HVIEN, 0);
+    csr_write(CSR_HVICTL, 0);
+    csr_write(CSR_HVIPRIO1, 0);
+    csr_write(CSR_HVIPRIO2, 0);
+}
+
 bool rv64_cpu_enable(void)
 {
     uint32_t found;
@@ -99,6 +108,9 @@ bool rv64_cpu_enable(void)
     csr_write(CSR_HVIP, 0);
     csr_write(CSR_HIE, 0); /* VS-level interrupts are delegated: none is for HS mode */
     csr_write(CSR_HGATP, 0);
+    if ((found & RV64_AIA) != 0) {
+        aia_enable();
+    }
     /* Nothing is known of what the TLB holds from before. hfence.gvma, hfence.vvma */
     __asm__ volatile(".insn r 0x73, 0, 0x31, x0, x0, x0\n\t.insn r 0x73, 0, 0x11, x0, x0, x0\n\tfence.i" ::: "memory");
     return (features & ~found) == 0;
@@ -165,8 +177,10 @@ void rv64_cpu_set_vs(void)
     csr_set(CSR_HSTATUS, HSTATUS_SPVP);
 }
 
-/* senvcfg came with version 1.12. */
-#define SYS_THERE(name) (RV64_##name != RV64_SENVCFG || (features & RV64_ENVCFG) != 0)
+/* senvcfg came with version 1.12; vsiselect with Ssaia. */
+#define SYS_NEEDS(name)                                                                                                \
+    (RV64_##name == RV64_SENVCFG ? (uint32_t)RV64_ENVCFG : RV64_##name == RV64_VSISELECT ? (uint32_t)RV64_AIA : 0U)
+#define SYS_THERE(name) ((features & SYS_NEEDS(name)) == SYS_NEEDS(name))
 
 void rv64_cpu_sys_load(const uint64_t sys[RV64_SYS_COUNT])
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Exits of the guest, by cause. Every cause ends in a result or in a fault of the guest's own. */
+#include "arch/riscv64/aia.h"
 #include "arch/riscv64/cpu.h"
 #include "lib/host.h"
 
@@ -47,7 +48,9 @@ static int virtual_instruction(struct rv64_vcpu *v, uint64_t cause)
         v->frame.pc += 4;
         return rv64_wait(v);
     }
-    rv64_inject(v, CAUSE_ILLEGAL, insn);
+    if (!rv64_aia_csr(v, insn)) {
+        rv64_inject(v, CAUSE_ILLEGAL, insn);
+    }
     return RV64_RESUME;
 }
 
@@ -66,6 +69,7 @@ static int unexpected(struct rv64_vcpu *v)
 }
 
 static int (*const exit_handlers[CAUSE_COUNT])(struct rv64_vcpu *v, uint64_t cause) = {
+    [CAUSE_ILLEGAL] = virtual_instruction, /* not delegated where the guest has more CSRs than the CPU */
     [CAUSE_ECALL_VS] = ecall,
     [CAUSE_FETCH_GUEST_PAGE] = rv64_guest_page_fault,
     [CAUSE_LOAD_GUEST_PAGE] = rv64_guest_page_fault,
@@ -107,7 +111,7 @@ static void update_pending(struct rv64_vcpu *v)
         atomic_exchange_explicit(&v->ipi, false, memory_order_acquire)) {
         rv64_cpu_hvip_set(IRQ_VSS);
     }
-    if (vplic_output(&v->plic)) {
+    if (rv64_external(v)) {
         rv64_cpu_hvip_set(IRQ_VSE);
     } else {
         rv64_cpu_hvip_clear(IRQ_VSE);

@@ -28,6 +28,7 @@ static const struct {
 } found[] = {
     {"sstc", RV64_SSTC, false},
     {"svpbmt", RV64_PBMT, true},
+    {"ssaia", RV64_AIA, false},
 };
 
 /* Whether the string, behind its single letters, has an extension. */

@@ -7,6 +7,8 @@
 
 #define PLIC_BASE UINT64_C(0x0c000000)
 #define PLIC_SIZE UINT64_C(0x600000)
+#define APLIC_SIZE UINT64_C(0x8000) /* without IMSICs or, as its cfg says, with them */
+#define IMSIC_SIZE KIB(4)           /* a vCPU */
 #define UART_SIZE UINT64_C(0x100)
 #define RTC_SIZE KIB(4)
 
@@ -24,20 +26,45 @@ static uint64_t phys_id(uint32_t vcpu_id)
     return vcpu_id;
 }
 
+/*
+ * AIA 3.6: the pages of all harts are aligned to the power of two that has room for them; guests take an address's bits
+ * apart.
+ */
+static const char *check_aplic(const struct axvm_config *config, const struct axvm_emu_config *device,
+                               struct axvm_range_config extra[AXVM_MAX_EMU_CFG])
+{
+    uint64_t room = IMSIC_SIZE;
+
+    if (device->cfg_count > 1) {
+        return "its cfg must be [address of the IMSICs], or nothing";
+    }
+    if (device->cfg_count == 1) {
+        while (room < config->cpu_num * IMSIC_SIZE) {
+            room *= 2;
+        }
+        if ((device->cfg[0] & (room - 1)) != 0) {
+            return "the IMSICs must be aligned to their size, rounded up to a power of two";
+        }
+        extra[0] = (struct axvm_range_config){{device->cfg[0]}, config->cpu_num * IMSIC_SIZE};
+    }
+    return NULL;
+}
+
 static const char *device_check(const struct axvm_config *config, const struct axvm_emu_config *device,
                                 struct axvm_range_config extra[AXVM_MAX_EMU_CFG])
 {
-    (void)config;
-    (void)extra;
     if (device->base.v & (AXVM_PAGE_SIZE - 1)) {
         return "its base must be aligned to 4 KiB";
+    }
+    if (device->type == AXVM_EMU_INTERRUPT_CONTROLLER && device->length == APLIC_SIZE) {
+        return check_aplic(config, device, extra);
     }
     if (device->cfg_count != 0) {
         return "it takes no cfg";
     }
     switch (device->type) {
     case AXVM_EMU_INTERRUPT_CONTROLLER:
-        return device->length == PLIC_SIZE ? NULL : "a PLIC takes 0x600000 bytes";
+        return device->length == PLIC_SIZE ? NULL : "a PLIC takes 0x600000 bytes, an APLIC 0x8000";
     case AXVM_EMU_CONSOLE:
         return device->length == UART_SIZE ? NULL : "its registers take 0x100 bytes";
     default:

@@ -13,6 +13,8 @@
 
 #include "arch/riscv64/csr.h"
 #include "core/vm.h"
+#include "irqchip/vaplic.h"
+#include "irqchip/vimsic.h"
 #include "irqchip/vplic.h"
 
 /* Registers that every exit saves. cpu_entry.S knows the offsets; the assertions in arch.c hold them together. */
@@ -47,7 +49,8 @@ struct rv64_vector {
     X(VSTVAL, 0)                                                                                                       \
     X(VSATP, 0)                                                                                                        \
     X(SCOUNTEREN, 0)                                                                                                   \
-    X(SENVCFG, 0)
+    X(SENVCFG, 0)                                                                                                      \
+    X(VSISELECT, 0)
 
 enum rv64_sys {
 #define RV64_SYS_NAME(name, reset) RV64_##name,
@@ -109,6 +112,8 @@ struct rv64_vcpu {
     struct rv64_controls controls;
     struct rv64_timer timer;
     struct vplic_cpu plic;
+    struct vaplic_cpu aplic;
+    struct vimsic_cpu imsic;
     _Atomic bool ipi;          /* software interrupt that hvip.VSSIP doesn't have yet */
     _Atomic bool fence_wanted; /* forget stage-1 translations, and fetch instructions anew, when it is loaded */
     _Atomic bool suspended;    /* it waits by SBI's suspend; false from the next run on */
@@ -122,13 +127,15 @@ struct rv64_vcpu {
 
 struct rv64_vm {
     struct axvm base;
-    bool has_plic;
+    bool has_plic, has_aplic, has_imsic; /* a PLIC or an APLIC; IMSICs beside the latter */
     uint32_t vmid;
     uint64_t hgatp;
     _Atomic uint64_t time_offset; /* guest time = time - time_offset */
     _Atomic uint64_t ran_on;    /* pCPUs whose TLB may know the VMID */
     uint8_t last_vcpu[AXVM_MAX_PCPUS]; /* per pCPU: id + 1 of the vCPU that ran there last; that pCPU's to write */
     struct vplic plic;
+    struct vaplic aplic;
+    struct vimsic imsic;
 };
 
 static inline struct rv64_vcpu *rv64_vcpu(struct axvm_vcpu *vcpu)
@@ -139,6 +146,12 @@ static inline struct rv64_vcpu *rv64_vcpu(struct axvm_vcpu *vcpu)
 static inline struct rv64_vm *rv64_vm(struct axvm *vm)
 {
     return (struct rv64_vm *)(void *)vm;
+}
+
+/* The line of the external interrupt, whichever controller has it: the others never assert it. */
+static inline bool rv64_external(const struct rv64_vcpu *v)
+{
+    return vplic_output(&v->plic) || vaplic_output(&v->aplic) || vimsic_output(&v->imsic);
 }
 
 /* What an exit handler says. */

@@ -8,7 +8,6 @@
 #include <string.h>
 
 #define SOURCES 96U
-#define IDS 256U
 
 static struct aia_machine *const m = &aia_machine;
 
@@ -22,10 +21,7 @@ static struct {
     struct idc {
         uint32_t delivery, force, threshold;
     } idcs[AIA_VCPUS];
-    struct file {
-        bool pending[IDS], enabled[IDS];
-        uint64_t delivery, threshold;
-    } files[AIA_VCPUS];
+    struct aia_file files[AIA_VCPUS];
 } ref;
 
 static unsigned taken;
@@ -65,7 +61,7 @@ static bool rectified(const struct source *s)
 
 static void ref_send(uint32_t hart, uint32_t id)
 {
-    if (hart < AIA_VCPUS && id > 0 && id < IDS) {
+    if (hart < AIA_VCPUS && id > 0 && id < AIA_IDS) {
         ref.files[hart].pending[id] = true;
     }
 }
@@ -178,9 +174,9 @@ static void ref_sourcecfg(unsigned irq, uint32_t value)
 
 /* ---- The naive IMSIC ---- */
 
-static uint32_t ref_topei(const struct file *f)
+uint32_t aia_file_topei(const struct aia_file *f)
 {
-    for (uint32_t id = 1; id < IDS; id++) {
+    for (uint32_t id = 1; id < AIA_IDS; id++) {
         if (f->pending[id] && f->enabled[id]) {
             return f->threshold == 0 || id < f->threshold ? id << 16 | id : 0;
         }
@@ -188,13 +184,13 @@ static uint32_t ref_topei(const struct file *f)
     return 0;
 }
 
-static bool *ref_array(struct file *f, uint64_t select, unsigned *first)
+static bool *file_array(struct aia_file *f, uint64_t select, unsigned *first)
 {
     *first = (unsigned)(select & 0x3f) * 32;
     return select >= 0xc0 ? f->enabled : f->pending;
 }
 
-static bool ref_reg_rmw(struct file *f, uint64_t select, uint64_t mask, uint64_t value, uint64_t *old)
+bool aia_file_rmw(struct aia_file *f, uint64_t select, uint64_t mask, uint64_t value, uint64_t *old)
 {
     *old = 0;
     if (select == 0x70) {
@@ -207,10 +203,10 @@ static bool ref_reg_rmw(struct file *f, uint64_t select, uint64_t mask, uint64_t
         f->threshold = ((f->threshold & ~mask) | (value & mask)) & 0xff;
     } else if (select >= 0x80 && select <= 0xff) {
         unsigned first;
-        bool *array = ref_array(f, select, &first);
+        bool *array = file_array(f, select, &first);
 
         for (unsigned bit = 0; bit < 64 && select % 2 == 0; bit++) {
-            if (first + bit > 0 && first + bit < IDS) {
+            if (first + bit > 0 && first + bit < AIA_IDS) {
                 *old |= (uint64_t)array[first + bit] << bit;
                 array[first + bit] = (mask >> bit & 1) != 0 ? (value >> bit & 1) != 0 : array[first + bit];
             }
@@ -227,7 +223,7 @@ static bool ref_line(unsigned v)
     const struct idc *idc = &ref.idcs[v];
 
     if (ref.messages) {
-        return ref.files[v].delivery == 1 && ref_topei(&ref.files[v]) != 0;
+        return ref.files[v].delivery == 1 && aia_file_topei(&ref.files[v]) != 0;
     }
     return ref.on && idc->delivery != 0 && (idc->force != 0 || ref_topi(v) != 0);
 }
@@ -257,7 +253,7 @@ static void check_vcpu(unsigned v)
     same(idc_read(v, IDC_IDELIVERY), ref.idcs[v].delivery, "idelivery of", v);
     same(idc_read(v, IDC_IFORCE), ref.idcs[v].force, "iforce of", v);
     same(idc_read(v, IDC_ITHRESHOLD), ref.idcs[v].threshold, "ithreshold of", v);
-    same(vimsic_topei(&m->files[v], false), ref_topei(&ref.files[v]), "stopei of", v);
+    same(vimsic_topei(&m->files[v], false), aia_file_topei(&ref.files[v]), "stopei of", v);
     same(aia_line(v), ref_line(v), "external interrupt of", v);
 }
 
@@ -418,7 +414,7 @@ static void step_register(uint32_t irq, uint64_t value)
     uint64_t mask = (value & 2) != 0 ? UINT64_MAX : (value & 4) != 0 ? value >> 8 : 0;
     uint64_t new = select < 0x80 ? value >> 3 & ((value & 8) != 0 ? 0xff : 1) : value * UINT64_C(0x9e3779b97f4a7c15);
     uint64_t old, should;
-    bool exists = ref_reg_rmw(&ref.files[v], select, mask, new, &should);
+    bool exists = aia_file_rmw(&ref.files[v], select, mask, new, &should);
 
     same(vimsic_reg_rmw(&m->files[v], select, mask, new, &old), exists, "existence of register", select);
     same(exists ? old : 0, exists ? should : 0, "register", select);
@@ -427,7 +423,7 @@ static void step_register(uint32_t irq, uint64_t value)
 static void step_topei(uint32_t irq, uint64_t value)
 {
     unsigned v = irq % AIA_VCPUS;
-    uint32_t topei = ref_topei(&ref.files[v]);
+    uint32_t topei = aia_file_topei(&ref.files[v]);
 
     (void)value;
     taken += topei != 0;

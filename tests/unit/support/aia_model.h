@@ -10,6 +10,17 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* A naive interrupt file. */
+#define AIA_IDS 256U
+struct aia_file {
+    bool pending[AIA_IDS], enabled[AIA_IDS];
+    uint64_t delivery, threshold;
+};
+
+/* As siselect names its registers; false: there is none. And stopei. */
+bool aia_file_rmw(struct aia_file *f, uint64_t select, uint64_t mask, uint64_t value, uint64_t *old);
+uint32_t aia_file_topei(const struct aia_file *f);
+
 /* Both as after power-on. */
 void aia_model_start(bool messages);
 

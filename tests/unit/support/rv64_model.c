@@ -181,7 +181,7 @@ void rv64_cpu_hstatus_write(uint64_t hstatus)
 
 static bool sys_exists(unsigned reg)
 {
-    return reg != RV64_SENVCFG || has(RV64_ENVCFG);
+    return reg == RV64_VSISELECT ? has(RV64_AIA) : reg != RV64_SENVCFG || has(RV64_ENVCFG);
 }
 
 void rv64_cpu_sys_load(const uint64_t sys[RV64_SYS_COUNT])
