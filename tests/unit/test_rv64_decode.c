@@ -305,6 +305,8 @@ static const struct {
     NONE("a store of width 4", 0x00a54023, UNKNOWN, 4),
     NONE("a store of width 7", 0x00a57023, UNKNOWN, 4),
     NONE("an atomic of width 5", 0x00b6552f, UNKNOWN, 4),
+    NONE("lr.q", 0x100545af, UNKNOWN, 4),
+    NONE("lr.h", 0x100515af, UNKNOWN, 4),
     NONE("MISC-MEM 3", 0x0000300f, UNKNOWN, 4),
     NONE("custom-0", 0x0000000b, UNKNOWN, 4),
     NONE("48 bits", 0x0000001f, UNKNOWN, 4),
@@ -541,7 +543,8 @@ static void test_no_other_word_is_a_load_or_a_store(void **state)
     for (unsigned i = 0; i < 2000000; i++) {
         uint32_t word = (uint32_t)random_u64() | 3;
         struct rv64_insn insn = rv64_decode(word);
-        bool atomic = (word & 0x7f) == 0x2f && (word >> 12 & 7) <= 4;
+        unsigned funct3 = word >> 12 & 7;
+        bool lr = word >> 27 == 2, atomic = (word & 0x7f) == 0x2f && (lr ? funct3 >> 1 == 1 : funct3 <= 4);
 
         assert_int_equal(insn.kind >= RV64_INSN_LOAD && insn.kind <= RV64_INSN_STORE_F, is_full(word));
         assert_int_equal(insn.kind == RV64_INSN_LR || insn.kind == RV64_INSN_AMO, atomic);

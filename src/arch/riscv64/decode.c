@@ -58,12 +58,17 @@ static struct rv64_insn store(uint32_t word, enum rv64_insn_kind kind)
     };
 }
 
+/* B to Q (Zabha, A, Zacas); LR.W and LR.D. */
 static struct rv64_insn atomic(uint32_t word)
 {
     bool lr = FIELD_FUNCT5(word) == FUNCT5_LR;
+    unsigned funct3 = FIELD_FUNCT3(word);
 
+    if (funct3 > 4 || (lr && funct3 != 2 && funct3 != 3)) {
+        return none(RV64_INSN_UNKNOWN, 4);
+    }
     return (struct rv64_insn){
-        .kind = lr ? RV64_INSN_LR : RV64_INSN_AMO, .length = 4, .size = (uint8_t)(1U << FIELD_FUNCT3(word)),
+        .kind = lr ? RV64_INSN_LR : RV64_INSN_AMO, .length = 4, .size = (uint8_t)(1U << funct3),
         .reg = (uint8_t)FIELD_RD(word), .base = (uint8_t)FIELD_RS1(word),
     };
 }
@@ -100,10 +105,7 @@ static struct rv64_insn decode_32(uint32_t word)
         }
         break;
     case OP_AMO:
-        if (funct3 <= 4) {
-            return atomic(word);
-        }
-        break;
+        return atomic(word);
     case OP_MISC_MEM:
         if (funct3 <= FUNCT3_CBO) {
             return none(funct3 == FUNCT3_CBO ? RV64_INSN_CBO : RV64_INSN_OTHER, 4);

@@ -332,8 +332,9 @@ uint64_t rv64_cpu_tval(void)
 
 bool rv64_cpu_fetch(uint64_t pc, uint32_t *insn)
 {
-    const struct rv64_model_cpu *cpu = rv64_model_cpu();
+    struct rv64_model_cpu *cpu = rv64_model_cpu();
 
+    cpu->fetch_count++;
     if (!cpu->fetches || cpu->frame == NULL || pc != cpu->frame->pc) {
         return false;
     }

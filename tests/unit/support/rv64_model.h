@@ -39,6 +39,7 @@ struct rv64_model_cpu {
     struct rv64_fault fault; /* of the last trap */
     bool fetches;            /* rv64_cpu_fetch() finds `insn` where the trap was; else it faults */
     uint32_t insn;
+    unsigned fetch_count;
     enum axvm_irq_result irq_result; /* of the physical interrupt that is being taken */
     uint32_t irq;
     struct rv64_frame *frame; /* that is in the guest */
