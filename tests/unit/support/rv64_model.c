@@ -12,7 +12,7 @@ void rv64_model_reset(void)
 {
     memset(&rv64_model, 0, sizeof(rv64_model));
     rv64_model.supported = true;
-    rv64_model.features = RV64_SSTC | RV64_ENVCFG | RV64_FLOAT | RV64_PBMT;
+    rv64_model.features = RV64_SSTC | RV64_ENVCFG | RV64_FLOAT | RV64_PBMT | RV64_AIA;
     rv64_model.gpa_bits = 59;
     rv64_model.vmid_bits = 14;
     rv64_model.vlenb = 16;

@@ -80,7 +80,7 @@ struct rv64_model {
 
 extern struct rv64_model rv64_model;
 
-/* A machine of rv64gc harts with H, Sstc and Svpbmt, and no V; Sv57x4, 14 bits of VMID. */
+/* A machine of rv64gc harts with H, Sstc, Svpbmt and Ssaia, and no V; Sv57x4, 14 bits of VMID. */
 void rv64_model_reset(void);
 
 /* The calling pCPU. */
