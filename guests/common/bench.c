@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A guest that measures what operations cost, in instructions. It runs under `-icount shift=0,sleep=off`, where every
+ * instruction of every CPU takes 1 ns of virtual time and waiting takes none, so that elapsed time is the number of
+ * instructions that guest and hypervisor executed together. tests/bench/bench.py runs it, docs/specification.md says how the
+ * numbers are to be read.
+ *
+ * The command line, all of it optional: rounds=N, only=NAME. Output: a line "bench NAME HUNDREDTHS" for each operation, the
+ * mean of its rounds in hundredths of an instruction, with all that the guest itself does for a round.
+ */
+#include "bench.h"
+#include "bench_arch.h"
+
+#define ROUNDS 4000U
+#define WARM_UP 200U
+#define TIMER_NS 8000U
+
+uint64_t tick_ns;
+
+/* ---- Calls in a loop ----------------------------------------------------------------------------------------------- */
+
+void bench_nothing(uint64_t argument)
+{
+    __asm__ volatile("" ::"r"(argument));
+}
+
+void bench_read32(uint64_t addr)
+{
+    (void)mmio_read32(addr);
+}
+
+/* The compiler can't know what is called: so the loop is the same for all. */
+uint64_t bench_calls(const struct operation *operation, unsigned rounds)
+{
+    void (*call)(uint64_t) = operation->call;
+    uint64_t argument = operation->argument;
+    uint64_t start = now();
+
+    __asm__ volatile("" : "+r"(call), "+r"(argument));
+    for (unsigned i = 0; i < rounds; i++) {
+        call(argument);
+    }
+    return now() - start;
+}
+
+/* ---- First touch of pages that are populated lazily ------------------------------------------------------------------ */
+
+uint64_t bench_fresh_memory(void)
+{
+    extern char __image_start[];
+
+    return ((uint64_t)(uintptr_t)__image_start & ~UINT64_C(0xfff)) + TOUCH_OFFSET;
+}
+
+uint64_t bench_touches(const struct operation *operation, unsigned rounds)
+{
+    static uint64_t next;
+    uint64_t start;
+
+    next = next != 0 ? next : operation->argument;
+    start = now();
+    for (unsigned i = 0; i < rounds; i++) {
+        (void)mmio_read32(next);
+        next += 4096;
+    }
+    return now() - start;
+}
+
+/* ---- Interrupts: from the cause to the handler's first instruction ---------------------------------------------------- */
+
+static volatile uint64_t handled_at;
+
+static void ipi_stamp(void)
+{
+    handled_at = now();
+}
+
+static void timer_stamp(const struct guest_timer *timer)
+{
+    handled_at = now();
+    timer->stop();
+}
+
+uint64_t bench_ipi_self(const struct operation *operation, unsigned rounds)
+{
+    uint64_t sum = 0;
+
+    (void)operation;
+    ipi_enable(ipi_stamp);
+    irq_enable();
+    for (unsigned i = 0; i < rounds; i++) {
+        uint64_t start;
+
+        handled_at = 0;
+        start = now();
+        ipi_send(0);
+        while (handled_at == 0) {
+        }
+        sum += handled_at - start;
+    }
+    irq_disable();
+    return sum;
+}
+
+/* From the deadline on. */
+uint64_t bench_timer(const struct operation *operation, unsigned rounds)
+{
+    uint64_t sum = 0;
+
+    timer_enable(guest_timers, timer_stamp);
+    for (unsigned i = 0; i < rounds; i++) {
+        uint64_t due = ticks() + TIMER_NS / tick_ns;
+
+        handled_at = 0;
+        guest_timers->set(due);
+        if (operation->argument) {
+            wait_irq();
+        }
+        irq_enable();
+        while (handled_at == 0) {
+        }
+        irq_disable();
+        sum += handled_at - due * tick_ns;
+    }
+    return sum;
+}
+
+/* ---- Two CPUs: each waits in WFI for the other's interrupt, so that only what a hand-over costs is executed --------------- */
+
+static volatile unsigned peer_turns;
+static volatile bool peer_ready; /* what is sent to a CPU that is starting may be lost */
+
+static void peer_handler(void)
+{
+    peer_turns = peer_turns + 1;
+}
+
+static void wait_turn(unsigned turn)
+{
+    while (peer_turns < turn) {
+        irq_disable();
+        if (peer_turns < turn) {
+            wait_irq();
+        }
+        irq_enable();
+    }
+}
+
+static void peer_cpu(void)
+{
+    ipi_enable(peer_handler);
+    irq_enable();
+    peer_ready = true;
+    for (unsigned turn = 1;; turn += 2) {
+        wait_turn(turn);
+        ipi_send(0);
+    }
+}
+
+/* A round is one way: two of them go there and back. */
+uint64_t bench_ipi_peer(const struct operation *operation, unsigned rounds)
+{
+    static unsigned turn;
+    uint64_t start;
+
+    (void)operation;
+    ipi_enable(peer_handler);
+    if (turn == 0) {
+        check_equal(cpu_start(1, peer_cpu), 0);
+        while (!peer_ready) {
+            cpu_relax();
+        }
+    }
+    irq_enable();
+    start = now();
+    for (unsigned i = 0; i < rounds; i += 2) {
+        turn += 2;
+        ipi_send(1);
+        wait_turn(turn);
+    }
+    irq_disable();
+    return now() - start;
+}
+
+/* ---- All of them ------------------------------------------------------------------------------------------------------ */
+
+__attribute__((noinline)) void bench_begin(void)
+{
+    barrier("");
+}
+
+__attribute__((noinline)) void bench_end(void)
+{
+    barrier("");
+}
+
+static void report(const char *name, uint64_t hundredths)
+{
+    print("bench %s %llu\n", name, (unsigned long long)hundredths);
+}
+
+static void measure(const struct operation *operation, unsigned rounds)
+{
+    uint64_t total;
+
+    (void)operation->total(operation, rounds < WARM_UP ? rounds : WARM_UP);
+    bench_begin();
+    total = operation->total(operation, rounds);
+    bench_end();
+    report(operation->name, total * 100 / rounds);
+}
+
+void test_main(void)
+{
+    const char *only = option("only=");
+    unsigned rounds = (unsigned)option_number("rounds=", ROUNDS);
+
+    tick_ns = 1000000000U / ticks_per_second();
+    report("entry", entered_at * tick_ns * 100);
+    for (const struct operation *operation = bench_operations(); operation->name != NULL; operation++) {
+        if (only == NULL || word_is(only, operation->name)) {
+            measure(operation, rounds);
+        }
+    }
+}
