@@ -214,6 +214,14 @@ void plic_handler(unsigned irq, void (*handler)(unsigned irq));
 #define UART_SCR 7
 #define UART_LSR_THRE 0x20U
 
+/* ---- Vector registers, as they are in memory: VLEN is at most 1024 here ---- */
+
+#define VECTOR_WORDS (32 * 1024 / 64)
+
+unsigned vector_words(void); /* how many there are */
+void vectors_load(const uint64_t *image);
+void vectors_store(uint64_t *image);
+
 /* Called by start.S. */
 void guest_trap(struct guest_frame *frame);
 

@@ -233,6 +233,39 @@ void guest_trap(struct guest_frame *frame)
     skip(frame, cause);
 }
 
+/* ---- Vector registers: by encodings, since not every assembler knows them ---- */
+
+unsigned vector_words(void)
+{
+    uint64_t words = 32 * csr_read(0xc22 /* vlenb */) / 8;
+
+    return words < VECTOR_WORDS ? (unsigned)words : VECTOR_WORDS;
+}
+
+void vectors_load(const uint64_t *image)
+{
+    register uint64_t a0 __asm__("a0") = (uintptr_t)image;
+    uint64_t step = csr_read(0xc22) * 8;
+
+    __asm__ volatile(".word 0xe2850007; add a0, a0, %1; .word 0xe2850407; add a0, a0, %1\n\t" /* vl8re8.v v0, v8 */
+                     ".word 0xe2850807; add a0, a0, %1; .word 0xe2850c07"                     /* v16, v24 */
+                     : "+r"(a0)
+                     : "r"(step)
+                     : "memory");
+}
+
+void vectors_store(uint64_t *image)
+{
+    register uint64_t a0 __asm__("a0") = (uintptr_t)image;
+    uint64_t step = csr_read(0xc22) * 8;
+
+    __asm__ volatile(".word 0xe2850027; add a0, a0, %1; .word 0xe2850427; add a0, a0, %1\n\t" /* vs8r.v v0, v8 */
+                     ".word 0xe2850827; add a0, a0, %1; .word 0xe2850c27"
+                     : "+r"(a0)
+                     : "r"(step)
+                     : "memory");
+}
+
 /* ---- The machine, from its device tree ---- */
 
 static uint32_t number(const void *fdt, int node, const char *property)

@@ -192,41 +192,7 @@ static uint64_t floats_differ(uint64_t seed)
     return differ;
 }
 
-/* Vector registers as they are in memory: VLEN at most 1024 here. By encodings: not every assembler knows them. */
-#define VECTOR_WORDS (32 * 1024 / 64)
-
 static uint64_t vector_image[VECTOR_WORDS];
-
-static unsigned vector_words(void)
-{
-    uint64_t words = 32 * csr_read(0xc22 /* vlenb */) / 8;
-
-    return words < VECTOR_WORDS ? (unsigned)words : VECTOR_WORDS;
-}
-
-static void vectors_load(void)
-{
-    register uint64_t a0 __asm__("a0") = (uintptr_t)vector_image;
-    uint64_t step = csr_read(0xc22) * 8;
-
-    __asm__ volatile(".word 0xe2850007; add a0, a0, %1; .word 0xe2850407; add a0, a0, %1\n\t" /* vl8re8.v v0, v8 */
-                     ".word 0xe2850807; add a0, a0, %1; .word 0xe2850c07"                     /* v16, v24 */
-                     : "+r"(a0)
-                     : "r"(step)
-                     : "memory");
-}
-
-static void vectors_store(void)
-{
-    register uint64_t a0 __asm__("a0") = (uintptr_t)vector_image;
-    uint64_t step = csr_read(0xc22) * 8;
-
-    __asm__ volatile(".word 0xe2850027; add a0, a0, %1; .word 0xe2850427; add a0, a0, %1\n\t" /* vs8r.v v0, v8 */
-                     ".word 0xe2850827; add a0, a0, %1; .word 0xe2850c27"
-                     : "+r"(a0)
-                     : "r"(step)
-                     : "memory");
-}
 
 #define VTYPE_E16_M2 0x9U
 #define VSETVLI_A0 0x00907557U /* vsetvli a0, zero, e16, m2: as many as there are */
@@ -236,7 +202,7 @@ static void vectors_fill(uint64_t seed)
     for (unsigned i = 0; i < vector_words(); i++) {
         vector_image[i] = seed * (2 * i + 1);
     }
-    vectors_load();
+    vectors_load(vector_image);
     csr_write(0xf /* vcsr */, seed & 7);
     __asm__ volatile(".word %0" ::"i"(VSETVLI_A0) : "a0");
 }
@@ -249,7 +215,7 @@ static void vectors_check(uint64_t seed)
     check_equal(csr_read(0xc21 /* vtype */), VTYPE_E16_M2);
     check_equal(csr_read(0xc20 /* vl */), csr_read(0xc22) / 2 * 2);
     check_equal(csr_read(0x8 /* vstart */), 0);
-    vectors_store();
+    vectors_store(vector_image);
     while (i < vector_words() && vector_image[i] == seed * (2 * i + 1)) {
         i++;
     }
