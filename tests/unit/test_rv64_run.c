@@ -728,7 +728,7 @@ static void guest_traps_oddly(struct rv64_frame *frame)
             continue;
         }
         frame->pc = 0x1000;
-        rv64_guest_trap(frame, (enum rv64_cause)cause, 0x1234, 0);
+        rv64_guest_trap(frame, (enum rv64_cause)cause, 0x1234, UINT32_MAX);
         assert_int_equal(frame->pc, 0x8000);
         assert_int_equal(cpu->sys[RV64_VSCAUSE], 2);
         assert_int_equal(cpu->sys[RV64_VSEPC], 0x1000);

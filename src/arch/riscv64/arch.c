@@ -4,6 +4,7 @@
 #include "arch/riscv64/isa.h"
 #include "core/config_schema.h"
 #include "core/guest_fdt.h"
+#include "device/goldfish_rtc.h"
 #include "device/ns16550.h"
 #include "lib/host.h"
 #include "lib/log.h"
@@ -400,6 +401,7 @@ static int intc_create(struct axvm *base, const struct axvm_emu_config *config)
 static const struct arch_device_type devices[] = {
     {AXVM_EMU_INTERRUPT_CONTROLLER, intc_create},
     {AXVM_EMU_CONSOLE, ns16550_create},
+    {AXVM_EMU_RTC, goldfish_rtc_create},
 };
 
 /* ---- The guest's device tree ------------------------------------------------------------------------------------- */

@@ -59,7 +59,6 @@ struct rv64_fault {
     uint64_t tinst;
 };
 struct rv64_fault rv64_cpu_fault(void);
-uint64_t rv64_cpu_tval(void);
 
 /*
  * Through the resident guest's own translation, with its privilege: the instruction at `pc` (HLVX; 16 bits if its two

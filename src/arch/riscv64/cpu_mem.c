@@ -20,11 +20,6 @@ struct rv64_fault rv64_cpu_fault(void)
     };
 }
 
-uint64_t rv64_cpu_tval(void)
-{
-    return csr_read(CSR_STVAL);
-}
-
 /* What a trap of HLV or HLVX itself has changed of what tells the guest's privilege: SPVP stays (18.6.1). */
 static void restore_privilege(void)
 {

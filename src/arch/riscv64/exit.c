@@ -33,15 +33,16 @@ int rv64_wait(struct rv64_vcpu *v)
 
 /*
  * What the hypervisor forbids the guest (18.6.1): WFI, to give the pCPU to others; and what the guest's CPU, which has
- * no hypervisor extension, doesn't have at all. stval may be zero instead of the instruction.
+ * no hypervisor extension, doesn't have at all. stval may have the instruction or zero, and in QEMU 7.2 also an earlier
+ * one; so it is read where it stands.
  */
 static int virtual_instruction(struct rv64_vcpu *v, uint64_t cause)
 {
-    uint32_t insn = (uint32_t)rv64_cpu_tval();
+    uint32_t insn;
 
     (void)cause;
     v->base.stats.others++;
-    if (insn == 0 && !rv64_cpu_fetch(v->frame.pc, &insn)) {
+    if (!rv64_cpu_fetch(v->frame.pc, &insn)) {
         return RV64_RESUME; /* the guest has changed its tables meanwhile, and takes whatever is due */
     }
     if (insn == INSN_WFI && rv64_cpu_is_vs()) {

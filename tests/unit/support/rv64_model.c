@@ -325,11 +325,6 @@ struct rv64_fault rv64_cpu_fault(void)
     return rv64_model_cpu()->fault;
 }
 
-uint64_t rv64_cpu_tval(void)
-{
-    return rv64_model_cpu()->fault.tval;
-}
-
 bool rv64_cpu_fetch(uint64_t pc, uint32_t *insn)
 {
     struct rv64_model_cpu *cpu = rv64_model_cpu();
