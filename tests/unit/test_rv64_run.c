@@ -10,7 +10,8 @@
 #include <cmocka.h>
 
 #define SBI_BASE 0x10U
-#define SBI_RFENCE 0x52464e43U
+#define SBI_HSM 0x48534dU
+#define HSM_HART_STOP 1U
 #define SPEC_VERSION 0x02000000U
 
 static struct axvm *the_vm;
@@ -472,11 +473,31 @@ static void test_wfi_goes_on_for_what_is_pending_and_enabled(void **state)
             entries = 0;
             assert_int_equal(rv64_machine_run(vm, 0, guest_waits_once).kind,
                              goes_on ? AXVM_EXIT_EXTERNAL_INTERRUPT : AXVM_EXIT_HALT);
+            assert_int_equal(entries, 1); /* it didn't leave to find out */
             assert_int_equal(rv64_machine_vcpu(vm, 0)->frame.pc, 0x1004);
-            assert_int_equal(axvm_vcpu_runnable(vm, 0), true == goes_on);
+            assert_int_equal(axvm_vcpu_runnable(vm, 0), goes_on);
         }
     }
     rv64_machine_vcpu(vm, 0)->plic.output = false;
+}
+
+static void guest_has_an_interrupt(struct rv64_frame *frame)
+{
+    (void)frame;
+    rv64_model_cpu()->hvip = IRQ_VSS;
+}
+
+static void test_an_interrupt_that_was_taken_does_not_end_a_wait(void **state)
+{
+    struct axvm *vm = rv64_machine_vm(1, NULL);
+
+    (void)state;
+    run(vm, 0, guest_has_an_interrupt);
+    axvm_release_vcpu(vm, 0);
+    sie = BIT(1);
+    hvip = 0; /* the guest has cleared it */
+    assert_int_equal(rv64_machine_run(vm, 0, guest_waits).kind, AXVM_EXIT_HALT);
+    assert_false(axvm_vcpu_runnable(vm, 0));
 }
 
 static void guest_waits_in_user_mode(struct rv64_frame *frame)
@@ -600,6 +621,35 @@ static void test_an_interrupt_between_runs_is_there_at_entry_and_goes_when_claim
     assert_int_equal(axvm_inject_interrupt(the_vm, 1, 10), 0);
     assert_int_equal(rv64_model_cpu()->hvip, 0);
     run(the_vm, 0, guest_claims);
+}
+
+static void guest_sees_external(struct rv64_frame *frame)
+{
+    (void)frame;
+    assert_int_equal(rv64_model_cpu()->hvip, IRQ_VSE);
+}
+
+static void guest_stops(struct rv64_frame *frame)
+{
+    guest_sees_external(frame);
+    rv64_guest_sbi(frame, SBI_HSM, HSM_HART_STOP, 0, 0, 0);
+    fail_msg("hart_stop returned");
+}
+
+/* The PLIC's output is a wire: it is up whatever becomes of the hart. */
+static void test_a_device_interrupt_outlives_a_restart_of_the_hart(void **state)
+{
+    struct axvm *vm = rv64_machine_vm(2, NULL);
+
+    (void)state;
+    rv64_machine_hart_start(vm, 1);
+    plic_write(vm, 4 * 10, 1);
+    plic_write(vm, 0x2180, 1U << 10); /* for hart 1 */
+    run(vm, 1, NULL);
+    assert_int_equal(axvm_inject_interrupt(vm, 1, 10), 0);
+    assert_int_equal(rv64_machine_run(vm, 1, guest_stops).kind, AXVM_EXIT_CPU_DOWN);
+    rv64_machine_hart_start(vm, 1);
+    run(vm, 1, guest_sees_external);
 }
 
 static void guest_gets_interrupts_from_elsewhere(struct rv64_frame *frame)
@@ -1037,10 +1087,12 @@ int main(void)
         TEST(test_what_every_guest_is_kept_from),
         TEST(test_wfi_blocks_with_the_pc_behind_it),
         TEST(test_wfi_goes_on_for_what_is_pending_and_enabled),
+        TEST(test_an_interrupt_that_was_taken_does_not_end_a_wait),
         TEST(test_wfi_of_user_mode_is_illegal),
         TEST(test_an_ipi_wakes_a_waiting_vcpu),
         TEST(test_a_device_interrupt_wakes_a_waiting_vcpu),
         TEST(test_an_interrupt_between_runs_is_there_at_entry_and_goes_when_claimed),
+        TEST(test_a_device_interrupt_outlives_a_restart_of_the_hart),
         TEST(test_an_interrupt_is_pending_before_the_guest_goes_on),
         TEST(test_a_vcpu_alone_waits_untrapped),
         TEST(test_what_the_hypervisor_forbids_is_illegal),

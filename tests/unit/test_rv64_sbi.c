@@ -305,7 +305,7 @@ static struct axvm *running_vm(uint32_t vcpus, void (*change)(struct axvm_config
     return vm;
 }
 
-/* Which vCPUs have a software interrupt that they don't know of yet, or (0, in the hardware) have it; forgotten then. */
+/* Which vCPUs have a software interrupt: the others don't know of it yet, 0 has it in the hardware. Forgotten then. */
 static uint64_t interrupted(struct axvm *vm)
 {
     uint64_t mask = 0;

@@ -153,6 +153,21 @@ static void test_the_timer_is_up_from_its_tick_until_it_is_set_again(void **stat
     assert_int_equal(fake_hal_timers(0), 0);
 }
 
+static void guest_takes_it_back(struct rv64_frame *frame)
+{
+    set_timer(frame, 1000);
+    set_timer(frame, 2000);
+    assert_int_equal(fake_hal_next_deadline(0), sstc ? UINT64_MAX : NOW + 2000);
+    set_timer(frame, UINT64_MAX);
+    assert_int_equal(fake_hal_timers(0), 0);
+}
+
+static void test_a_deadline_that_is_moved_or_taken_back(void **state)
+{
+    (void)state;
+    run(guest_takes_it_back);
+}
+
 static void guest_sets_what_is_past(struct rv64_frame *frame)
 {
     rv64_model_cpu()->sys[RV64_VSIE] = SIE_STIE;
@@ -381,6 +396,12 @@ static void test_a_deadline_that_passes_while_suspended_has_not_passed(void **st
     run(guest_is_signalled);
 }
 
+static void guest_begins(struct rv64_frame *frame)
+{
+    rv64_model_cpu()->sys[RV64_VSIE] = SIE_STIE;
+    guest_is_not_signalled(frame);
+}
+
 static void test_reset_stops_the_timer(void **state)
 {
     (void)state;
@@ -392,7 +413,8 @@ static void test_reset_stops_the_timer(void **state)
     fake_hal_advance(12345);
     assert_int_equal(axvm_boot(vm), 0);
     assert_int_equal(time_seen(), 0);
-    run(guest_is_not_signalled);
+    fake_hal_advance(1000);
+    run(guest_begins);
 }
 
 static void test_no_timer_outlives_its_vm(void **state)
@@ -481,6 +503,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         BOTH(test_time_begins_at_boot),
         BOTH(test_the_timer_is_up_from_its_tick_until_it_is_set_again),
+        BOTH(test_a_deadline_that_is_moved_or_taken_back),
         BOTH(test_a_deadline_that_has_passed_is_due_at_once),
         BOTH(test_set_timer_is_the_same_timer),
         BOTH(test_the_hardware_needs_no_timer_of_the_host),
