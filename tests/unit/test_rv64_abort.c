@@ -563,6 +563,16 @@ static void test_instructions_that_devices_do_not_take(void **state)
     check_no_access();
 }
 
+/* As QEMU does, unless each CPU has a thread. */
+static void test_amo_that_faults_as_a_load_is_one_all_the_same(void **state)
+{
+    (void)state;
+    now.before.x[10] = VA;
+    fault(CAUSE_LOAD_GUEST_PAGE, DEVICE, VA, 0, 0x00c525af); /* amoadd.w a1, a2, (a0) */
+    check_injected(CAUSE_STORE_ACCESS);
+    check_no_access();
+}
+
 static void test_instructions_are_not_fetched_from_devices(void **state)
 {
     struct op op = make(false, 4, true, 11, 10, 0);
@@ -601,7 +611,6 @@ static void test_instruction_that_would_not_have_faulted_is_left_to_the_guest(vo
         0x00000013, /* nop */
         0x0000006f, /* j . */
         0x00000001, /* c.nop */
-        0x00c525af, /* amoadd.w a1, a2, (a0) */
         0x02057427, /* vse64.v v8, (a0) */
     };
 
@@ -823,6 +832,7 @@ int main(void)
         TEST(test_part_of_an_access_is_an_access_fault),
         TEST(test_access_that_sticks_out_of_a_device_is_an_access_fault),
         TEST(test_instructions_that_devices_do_not_take),
+        TEST(test_amo_that_faults_as_a_load_is_one_all_the_same),
         TEST(test_instructions_are_not_fetched_from_devices),
         TEST(test_page_tables_are_not_read_from_devices),
         TEST(test_instruction_that_would_not_have_faulted_is_left_to_the_guest),

@@ -94,7 +94,8 @@ struct access {
 #define UNMASKED(va) ((va) << 16)
 
 #define KIND(name) (1U << RV64_INSN_##name)
-#define KINDS_LOAD (KIND(LOAD) | KIND(LOAD_F) | KIND(LR) | KIND(LOAD_V) | KIND(UNKNOWN))
+/* QEMU with one thread for all CPUs lets an AMO load first, and fault as a load. */
+#define KINDS_LOAD (KIND(LOAD) | KIND(LOAD_F) | KIND(LR) | KIND(AMO) | KIND(LOAD_V) | KIND(UNKNOWN))
 #define KINDS_STORE (KIND(STORE) | KIND(STORE_F) | KIND(AMO) | KIND(STORE_V) | KIND(CBO) | KIND(UNKNOWN))
 #define KINDS_WITH_ADDRESS (KIND(LOAD) | KIND(LOAD_F) | KIND(LR) | KIND(STORE) | KIND(STORE_F) | KIND(AMO))
 #define KINDS_TAKEN (KIND(LOAD) | KIND(LOAD_F) | KIND(STORE) | KIND(STORE_F))
@@ -245,7 +246,7 @@ static int device_fault(struct rv64_vcpu *v, uint64_t cause)
         return RV64_RESUME;
     }
     if (access_do(&a) != AXVM_OK) {
-        return refused(v, cause);
+        return refused(v, is_one_of(&a, KIND(AMO)) ? CAUSE_STORE_GUEST_PAGE : cause);
     }
     access_remember(&a);
     v->base.stats.mmio++;
