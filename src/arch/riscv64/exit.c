@@ -62,7 +62,7 @@ static int ecall(struct rv64_vcpu *v, uint64_t cause)
 }
 
 /* Not delegated, and of no guest's doing: as if the instruction weren't there. */
-static int unexpected(struct rv64_vcpu *v)
+static __attribute__((noinline)) int unexpected(struct rv64_vcpu *v)
 {
     v->base.stats.others++;
     rv64_inject(v, CAUSE_ILLEGAL, 0);
@@ -80,7 +80,7 @@ static int (*const exit_handlers[CAUSE_COUNT])(struct rv64_vcpu *v, uint64_t cau
 
 /* ---- Interrupts -------------------------------------------------------------------------------------------------- */
 
-static int host_interrupt(struct rv64_vcpu *v)
+static __attribute__((noinline)) int host_interrupt(struct rv64_vcpu *v)
 {
     uint32_t irq = 0;
 
