@@ -168,6 +168,7 @@ void host_uart_input(void)
 {
     int c;
 
+    this_cpu()->takes_input = true;
     console_begin();
     while ((c = uart->read()) >= 0) {
         console_typed(&console, (char)c);
@@ -220,7 +221,6 @@ void host_console_start(const struct machine *machine)
 void host_console_take_input(const struct machine *machine)
 {
     if (machine->uart.irq != 0) {
-        this_cpu()->takes_input = true;
         uart->enable_input();
         intc_enable_uart(machine->uart.irq);
     }

@@ -19,7 +19,7 @@ struct percpu {
     struct percpu_intc intc;
     _Atomic bool online;
     bool in_console;  /* perhaps inside the console's lock: a fault must not want it */
-    bool takes_input; /* the UART's interrupt comes here */
+    bool takes_input; /* the UART's interrupt has come here */
     struct runqueue queue;
     struct axvm_timer console_timer;
 };

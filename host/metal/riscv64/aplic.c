@@ -3,7 +3,6 @@
 
 #include "extint.h"
 #include "host.h"
-#include "lib/log.h"
 #include "percpu.h"
 
 #define DOMAINCFG 0x0000U
@@ -82,17 +81,17 @@ static int cpu_init(const struct machine *machine, struct percpu *self)
 {
     uint32_t idc = machine->riscv64.aplic.idc[self->id];
 
-    if (idc == MACHINE_NONE) {
-        return fail(AXVM_ENOENT, "pCPU %u isn't at the APLIC", self->id);
+    if (idc == MACHINE_NONE) { /* it is at another APLIC */
+        return AXVM_OK;
     }
     idcs[self->id] = idc;
     self->intc.claim = aplic_idc(idc);
     return AXVM_OK;
 }
 
-static void enable(uint32_t irq)
+static void enable(uint32_t irq, const struct percpu *cpu)
 {
-    aplic_enable(irq, idcs[this_cpu()->id], 1);
+    aplic_enable(irq, idcs[cpu->id], 1);
 }
 
 static void handle(void)

@@ -10,10 +10,10 @@ struct percpu;
 struct extint {
     /* All wires off; once. */
     void (*init)(const struct machine *machine);
-    /* The calling pCPU's part. AXVM_ENOENT: it has none. */
+    /* The calling pCPU's part, as far as it has one: then `self->intc` knows. AXVM_ENOENT: it must have one. */
     int (*cpu_init)(const struct machine *machine, struct percpu *self);
-    /* Have that wire, the UART's, come to the calling pCPU. */
-    void (*enable)(uint32_t irq);
+    /* Have that wire, the UART's, come to a pCPU that has its part. */
+    void (*enable)(uint32_t irq, const struct percpu *cpu);
     /* sip.SEIP is set. */
     void (*handle)(void);
 };

@@ -66,10 +66,10 @@ static int cpu_init(const struct machine *machine, struct percpu *self)
     return AXVM_OK;
 }
 
-static void enable(uint32_t irq)
+static void enable(uint32_t irq, const struct percpu *cpu)
 {
     wire.irq = irq;
-    aplic_enable(irq, wire.hart_index[this_cpu()->id], IDENTITY_UART);
+    aplic_enable(irq, wire.hart_index[cpu->id], IDENTITY_UART);
 }
 
 /* The most important pending identity, which no longer is; 0: none. */

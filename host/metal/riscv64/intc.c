@@ -38,10 +38,23 @@ int intc_cpu_init(const struct machine *machine, struct percpu *self)
     return error;
 }
 
+static bool takes_wires(const struct percpu *cpu)
+{
+    return cpu && (cpu->intc.claim || cpu->intc.kick);
+}
+
+/* Of several PLICs or APLICs each serves some pCPUs only. */
 void intc_enable_uart(uint32_t irq)
 {
-    if (extint) {
-        extint->enable(irq);
+    const struct percpu *cpu = this_cpu();
+
+    for (unsigned i = 0; !takes_wires(cpu) && i < AXVM_MAX_PCPUS; i++) {
+        cpu = percpus[i];
+    }
+    if (takes_wires(cpu)) {
+        extint->enable(irq, cpu);
+    } else {
+        log_warn("no pCPU takes the UART's interrupt");
     }
 }
 

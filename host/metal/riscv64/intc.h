@@ -28,7 +28,7 @@ void intc_init(const struct machine *machine);
 /* The calling pCPU's own part, with the kick and the timer's interrupt enabled. AXVM_ENOENT: it isn't there. */
 int intc_cpu_init(const struct machine *machine, struct percpu *self);
 
-/* Have the UART's interrupt come to the calling pCPU. */
+/* Have the UART's interrupt come to the calling pCPU, or to another if it can't. */
 void intc_enable_uart(uint32_t irq);
 
 /* Make the pCPU take an interrupt. What was written before is visible to it then. */
