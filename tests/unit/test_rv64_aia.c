@@ -168,6 +168,9 @@ static void check_pending(void)
     bool external = file.delivery == 1 && aia_file_topei(&file) != 0;
 
     assert_int_equal((rv64_model_cpu()->hvip & IRQ_VSE) != 0, external);
+    if (has_ssaia()) {
+        assert_int_equal(rv64_model_cpu()->sys[RV64_HVICTL], external ? 0x900ff : 0);
+    }
 }
 
 static void random_guest(struct rv64_frame *frame)

@@ -93,7 +93,6 @@ static uint32_t find_features(void)
 static void aia_enable(void)
 {
     csr_write(CSR_HVIEN, 0);
-    csr_write(CSR_HVICTL, 0);
     csr_write(CSR_HVIPRIO1, 0);
     csr_write(CSR_HVIPRIO2, 0);
 }
@@ -177,9 +176,10 @@ void rv64_cpu_set_vs(void)
     csr_set(CSR_HSTATUS, HSTATUS_SPVP);
 }
 
-/* senvcfg came with version 1.12; vsiselect with Ssaia. */
+/* senvcfg came with version 1.12; vsiselect and hvictl with Ssaia. */
+#define SYS_IS_AIA(name) (RV64_##name == RV64_VSISELECT || RV64_##name == RV64_HVICTL)
 #define SYS_NEEDS(name)                                                                                                \
-    (RV64_##name == RV64_SENVCFG ? (uint32_t)RV64_ENVCFG : RV64_##name == RV64_VSISELECT ? (uint32_t)RV64_AIA : 0U)
+    (RV64_##name == RV64_SENVCFG ? (uint32_t)RV64_ENVCFG : SYS_IS_AIA(name) ? (uint32_t)RV64_AIA : 0U)
 #define SYS_THERE(name) ((features & SYS_NEEDS(name)) == SYS_NEEDS(name))
 
 void rv64_cpu_sys_load(const uint64_t sys[RV64_SYS_COUNT])

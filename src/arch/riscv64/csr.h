@@ -73,6 +73,10 @@ enum rv64_cause {
 
 #define HCOUNTEREN_TM RV_BIT(1)
 
+/* hvictl (AIA 6.3.2) */
+#define HVICTL_IID_SEI (UINT64_C(9) << 16)
+#define HVICTL_IPRIO_LOWEST UINT64_C(255)
+
 /* hgatp (18.2.10) */
 #define HGATP_MODE_SHIFT 60U
 #define HGATP_VMID_SHIFT 44U

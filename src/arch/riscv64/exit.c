@@ -105,6 +105,24 @@ int rv64_exit(struct rv64_frame *frame, uint64_t scause)
 
 /* ---- Requests ---------------------------------------------------------------------------------------------------- */
 
+/*
+ * Where it has Ssaia, the CPU says itself what stopi is (AIA 6.3.3). Of a pending external interrupt that comes from no
+ * guest interrupt file, QEMU's does only if hvictl has it, too; and then, pending or not.
+ */
+static void update_external(struct rv64_vcpu *v)
+{
+    bool external = rv64_external(v);
+
+    if (external) {
+        rv64_cpu_hvip_set(IRQ_VSE);
+    } else {
+        rv64_cpu_hvip_clear(IRQ_VSE);
+    }
+    if (rv64_vm(v->base.vm)->has_imsic && (rv64_cpu_features() & RV64_AIA) != 0) {
+        rv64_cpu_sys_write(RV64_HVICTL, external ? HVICTL_IID_SEI | HVICTL_IPRIO_LOWEST : 0);
+    }
+}
+
 /* What others made pending since. */
 static void update_pending(struct rv64_vcpu *v)
 {
@@ -112,11 +130,7 @@ static void update_pending(struct rv64_vcpu *v)
         atomic_exchange_explicit(&v->ipi, false, memory_order_acquire)) {
         rv64_cpu_hvip_set(IRQ_VSS);
     }
-    if (rv64_external(v)) {
-        rv64_cpu_hvip_set(IRQ_VSE);
-    } else {
-        rv64_cpu_hvip_clear(IRQ_VSE);
-    }
+    update_external(v);
     if (rv64_timer_pending(v)) { /* never, when the hardware looks after it */
         rv64_cpu_hvip_set(IRQ_VST);
     }

@@ -50,7 +50,8 @@ struct rv64_vector {
     X(VSATP, 0)                                                                                                        \
     X(SCOUNTEREN, 0)                                                                                                   \
     X(SENVCFG, 0)                                                                                                      \
-    X(VSISELECT, 0)
+    X(VSISELECT, 0)                                                                                                    \
+    X(HVICTL, 0)
 
 enum rv64_sys {
 #define RV64_SYS_NAME(name, reset) RV64_##name,

@@ -181,7 +181,9 @@ void rv64_cpu_hstatus_write(uint64_t hstatus)
 
 static bool sys_exists(unsigned reg)
 {
-    return reg == RV64_VSISELECT ? has(RV64_AIA) : reg != RV64_SENVCFG || has(RV64_ENVCFG);
+    bool aia = reg == RV64_VSISELECT || reg == RV64_HVICTL;
+
+    return (!aia || has(RV64_AIA)) && (reg != RV64_SENVCFG || has(RV64_ENVCFG));
 }
 
 void rv64_cpu_sys_load(const uint64_t sys[RV64_SYS_COUNT])
