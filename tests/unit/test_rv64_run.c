@@ -4,6 +4,8 @@
 #include "support/rv64_machine.h"
 
 #include "lib/host.h"
+#include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
@@ -1055,6 +1057,201 @@ static void test_fences_reach_vcpus_that_move_at_random(void **state)
     rv64_machine_pcpu(0);
 }
 
+/* ---- Two at once ---- */
+
+static void ipi_from_elsewhere(void)
+{
+    rv64_machine_pcpu(1);
+    rv64_send_ipi(rv64_machine_vcpu(the_vm, 1), rv64_machine_vcpu(the_vm, 0));
+    rv64_machine_pcpu(0);
+}
+
+static void guest_serves_when_an_ipi_comes(struct rv64_frame *frame)
+{
+    the_vm->vcpus[0]->requests = VCPU_REQ_IRQ;
+    rv64_model.at_hvip_clear = ipi_from_elsewhere;
+    guest_calls(frame);
+    assert_null(rv64_model.at_hvip_clear);
+    assert_int_equal(rv64_model_cpu()->hvip, IRQ_VSS);
+}
+
+static void test_an_ipi_that_comes_while_others_are_served(void **state)
+{
+    (void)state;
+    the_vm = two_vcpus();
+    run(the_vm, 0, guest_serves_when_an_ipi_comes);
+}
+
+static void guest_waits_when_an_ipi_comes(struct rv64_frame *frame)
+{
+    if (entries++ == 0) {
+        rv64_model_cpu()->sys[RV64_VSIE] = BIT(1);
+        rv64_model.at_hvip_read = ipi_from_elsewhere;
+        rv64_guest_wfi(frame);
+    }
+    assert_int_equal(rv64_model_cpu()->hvip, IRQ_VSS);
+}
+
+static void test_an_ipi_that_comes_while_it_goes_to_sleep(void **state)
+{
+    (void)state;
+    the_vm = two_vcpus();
+    entries = 0;
+    run(the_vm, 0, guest_waits_when_an_ipi_comes);
+    assert_int_equal(entries, 2);
+}
+
+static void fence_from_elsewhere(void)
+{
+    rv64_machine_pcpu(1);
+    rv64_fence_vcpus(rv64_machine_vcpu(the_vm, 1), 1, RV64_FENCE_VMA, 0x1000, 0x1000, 0);
+    assert_int_equal(rv64_model_last_flush()->pcpus, 1);
+    rv64_machine_pcpu(0);
+}
+
+static void test_a_fence_that_comes_while_it_is_loaded(void **state)
+{
+    (void)state;
+    the_vm = two_vcpus();
+    axvm_release_vcpu(the_vm, 0);
+    rv64_model.at_controls_load = fence_from_elsewhere;
+    run(the_vm, 0, NULL);
+    assert_null(rv64_model.at_controls_load);
+}
+
+#define ROUNDS 1000U
+
+static _Atomic unsigned received;
+static _Atomic bool done;
+
+/* It waits, or goes on a bit; with each interrupt, the next is asked for. */
+static void guest_receives(struct rv64_frame *frame)
+{
+    while (!done) {
+        if ((rv64_model_cpu()->hvip & IRQ_VSS) != 0) {
+            rv64_model_cpu()->hvip = 0;
+            received++;
+        } else if (random_below(2) != 0) {
+            rv64_guest_irq(frame, AXVM_IRQ_HANDLED, 1); /* as if there were a kick */
+        } else {
+            rv64_guest_wfi(frame);
+        }
+        rv64_model_cpu()->sys[RV64_VSIE] = BIT(1);
+    }
+}
+
+/* As a host does: while the vCPU is blocked and not runnable, its pCPU is idle. */
+static void *receiver(void *argument)
+{
+    struct axvm_exit exit;
+
+    rv64_machine_pcpu(1);
+    rv64_model_guest(guest_receives);
+    while (!done) {
+        axvm_run_vcpu(the_vm, 1, &exit);
+        while (exit.kind == AXVM_EXIT_HALT && !axvm_vcpu_runnable(the_vm, 1) && !done) {
+            sched_yield();
+        }
+    }
+    axvm_release_vcpu(the_vm, 1);
+    return argument;
+}
+
+/* One that got lost would leave both waiting for ever. */
+static void test_no_ipi_is_lost_to_a_vcpu_that_goes_to_sleep(void **state)
+{
+    struct rv64_vcpu *self;
+    pthread_t thread;
+
+    (void)state;
+    the_vm = two_vcpus();
+    self = rv64_machine_vcpu(the_vm, 0);
+    received = 0;
+    done = false;
+    assert_int_equal(pthread_create(&thread, NULL, receiver, NULL), 0);
+    for (unsigned i = 1; i <= ROUNDS; i++) {
+        rv64_send_ipi(self, rv64_machine_vcpu(the_vm, 1));
+        while (received < i) {
+            sched_yield();
+        }
+    }
+    done = true;
+    pthread_join(thread, NULL);
+    assert_int_equal(received, ROUNDS);
+}
+
+/*
+ * The guest's tables have a generation; pCPU 1's TLB knows things of the one in which it was flushed last, and later.
+ * When a fence for a generation is over, vCPU 1 must not find anything older.
+ */
+static _Atomic uint64_t generation, tlb, fenced;
+static _Atomic bool stale;
+static _Atomic unsigned runs;
+
+static void note_flush(const struct rv64_model_flush *f)
+{
+    if ((f->pcpus & 2) != 0 && f->kind == RV64_FLUSH_VSTAGE) {
+        tlb = generation;
+    }
+}
+
+static void guest_uses_its_tlb(struct rv64_frame *frame)
+{
+    (void)frame;
+    for (unsigned i = 0; i < 100; i++) {
+        uint64_t wanted = fenced;
+
+        if (tlb < wanted) {
+            stale = true;
+        }
+    }
+}
+
+static void *comer_and_goer(void *argument)
+{
+    struct axvm_exit exit;
+
+    rv64_machine_pcpu(1);
+    rv64_model_guest(guest_uses_its_tlb);
+    while (!done) {
+        axvm_run_vcpu(the_vm, 1, &exit);
+        axvm_release_vcpu(the_vm, 1);
+        runs++;
+    }
+    return argument;
+}
+
+static void test_no_fence_is_lost_to_a_vcpu_that_comes_and_goes(void **state)
+{
+    struct rv64_vcpu *self;
+    pthread_t thread;
+
+    (void)state;
+    the_vm = two_vcpus();
+    self = rv64_machine_vcpu(the_vm, 0);
+    generation = tlb = fenced = runs = 0;
+    stale = done = false;
+    rv64_model.on_flush = note_flush;
+    assert_int_equal(pthread_create(&thread, NULL, comer_and_goer, NULL), 0);
+    while (runs < 10 * ROUNDS && !stale) {
+        unsigned before = runs;
+
+        for (unsigned i = 0; runs == before; i++) { /* it comes again now: meet it on its way */
+            if (i % 1000 == 999) {
+                sched_yield();
+            }
+        }
+        for (volatile uint64_t i = random_below(200); i > 0; i--) {
+        }
+        generation++;
+        rv64_fence_vcpus(self, 2, RV64_FENCE_VMA, 0x1000, 0x1000, 0);
+        fenced = generation;
+    }
+    done = true;
+    pthread_join(thread, NULL);
+    assert_false(stale);
+}
+
 /* ---- The machine ---- */
 
 static void test_a_pcpu_without_h_is_refused(void **state)
@@ -1107,6 +1304,11 @@ int main(void)
         TEST(test_pending_interrupts_travel_with_their_vcpu),
         TEST(test_a_fence_for_a_vcpu_that_is_not_resident_waits_for_it),
         TEST(test_fences_reach_vcpus_that_move_at_random),
+        TEST(test_an_ipi_that_comes_while_others_are_served),
+        TEST(test_an_ipi_that_comes_while_it_goes_to_sleep),
+        TEST(test_a_fence_that_comes_while_it_is_loaded),
+        TEST(test_no_ipi_is_lost_to_a_vcpu_that_goes_to_sleep),
+        TEST(test_no_fence_is_lost_to_a_vcpu_that_comes_and_goes),
         TEST(test_a_pcpu_without_h_is_refused),
     };
 

@@ -50,6 +50,16 @@ static void broken(const char *what)
     abort();
 }
 
+static void once(void (**what)(void))
+{
+    void (*call)(void) = *what;
+
+    *what = NULL;
+    if (call != NULL) {
+        call();
+    }
+}
+
 static bool has(enum rv64_feature feature)
 {
     return (rv64_model.features & feature) != 0;
@@ -161,6 +171,7 @@ void rv64_cpu_controls_load(const struct rv64_controls *controls)
 {
     rv64_model_cpu()->controls = *controls;
     rv64_model_cpu()->controls_loads++;
+    once(&rv64_model.at_controls_load);
 }
 
 void rv64_cpu_controls_save(struct rv64_controls *controls)
@@ -229,6 +240,7 @@ void rv64_cpu_set_vs(void)
 
 uint64_t rv64_cpu_hvip_read(void)
 {
+    once(&rv64_model.at_hvip_read);
     return rv64_model_cpu()->hvip;
 }
 
@@ -240,6 +252,7 @@ void rv64_cpu_hvip_set(uint64_t bits)
 void rv64_cpu_hvip_clear(uint64_t bits)
 {
     rv64_model_cpu()->hvip &= ~bits;
+    once(&rv64_model.at_hvip_clear);
 }
 
 void rv64_cpu_hvip_write(uint64_t hvip)
@@ -365,6 +378,9 @@ static void flush(struct rv64_model_flush f)
     rv64_model.flush_counts[f.kind]++;
     if (n < RV64_MODEL_FLUSHES) {
         rv64_model.flushes[n] = f;
+    }
+    if (rv64_model.on_flush != NULL) {
+        rv64_model.on_flush(&f);
     }
 }
 

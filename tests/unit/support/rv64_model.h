@@ -75,6 +75,11 @@ struct rv64_model {
     _Atomic unsigned flush_count;                        /* all kinds */
     _Atomic unsigned flush_counts[RV64_FLUSH_KINDS];
     struct rv64_model_flush flushes[RV64_MODEL_FLUSHES]; /* the first ones, in their order */
+    void (*on_flush)(const struct rv64_model_flush *flush); /* also called; NULL: none */
+    /* Called once, when the hypervisor next touches that: what another pCPU does at this very moment. */
+    void (*at_hvip_read)(void);
+    void (*at_hvip_clear)(void);
+    void (*at_controls_load)(void);
     struct rv64_model_cpu cpus[RV64_MODEL_PCPUS];
 };
 
