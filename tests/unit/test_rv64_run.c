@@ -1229,7 +1229,8 @@ static void test_no_fence_is_lost_to_a_vcpu_that_comes_and_goes(void **state)
     (void)state;
     the_vm = two_vcpus();
     self = rv64_machine_vcpu(the_vm, 0);
-    generation = tlb = fenced = runs = 0;
+    generation = tlb = fenced = 0;
+    runs = 0;
     stale = done = false;
     rv64_model.on_flush = note_flush;
     assert_int_equal(pthread_create(&thread, NULL, comer_and_goer, NULL), 0);
