@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the system tests share: VM files, the machine they run on, and the shell of a Linux guest."""
 import contextlib
+import dataclasses
 import io
 import json
 import os
@@ -11,22 +12,16 @@ import socket
 import subprocess
 
 import pexpect
+import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 AXVM = pathlib.Path(os.environ.get("AXVM", ROOT / "build/axvm"))
 BUILD = AXVM.parent
-GUESTS = ROOT / "build/guests/aarch64"  # the same for all compilers
-VMLINUZ = GUESTS / "vmlinuz"
-INITRD = GUESTS / "initrd.img"
-U_BOOT = GUESTS / "u-boot.bin"
-TEST_BIN = BUILD / "guests/aarch64/test.bin"
-TEST_ELF = BUILD / "guests/aarch64/test.elf"
 
 TIMEOUT = int(os.environ.get("TIMEOUT", 180))  # seconds for anything that should happen at all: machines may be slow
 NEXT_VM = "\x1d"  # Ctrl-]: the console's focus moves to the next VM
 
 PASS = r"GUEST PASS: 0 failed(?=\r*\n)"
-BANNER = r"Booting Linux on physical CPU 0x0"
 PROMPT = r"axvm:[^ ]*# "
 
 
@@ -50,18 +45,95 @@ def write_vm(directory, name, *, cpus=1, devices=None, base=None, **kernel):
     return path
 
 
-def linux_vm(directory, name="linux", *, memory="256M", cmdline="console=ttyAMA0", **keys):
-    """A VM that boots Debian's kernel to a shell; memory=None leaves RAM to memory_regions."""
-    if memory is not None:
-        keys["memory"] = memory
-    return write_vm(directory, name, **{"kernel_path": VMLINUZ, "ramdisk_path": INITRD, "cmdline": cmdline, **keys})
+# ---- Architectures ----
 
 
-def guest_vm(directory, test, name=None, *, memory="32M", **keys):
-    """A VM that runs one test of our own test guest."""
-    if memory is not None:
-        keys["memory"] = memory
-    return write_vm(directory, name or test, **{"kernel_path": TEST_BIN, "cmdline": test, **keys})
+@dataclasses.dataclass(frozen=True)
+class Arch:
+    """
+    What many tests need to know of an architecture; a table in a test's own file has what only that one does. Tests
+    that take `arch` run for each.
+    """
+    name: str
+    ram: int  # where a VM has it, and QEMU's machine too
+    console: str  # Linux's name of the UART
+    banner: str  # of the first that Linux says
+    board: str  # what the machine's device tree calls it
+    calls: str  # our own guest's test of the calls that firmware answers: it takes no time
+
+    @property
+    def qemu(self):
+        return f"qemu-system-{self.name}"
+
+    @property
+    def vmlinuz(self):
+        return self._fetched("vmlinuz")
+
+    def _fetched(self, name):
+        return ROOT / "build/guests" / self.name / name  # the same for all compilers
+
+    def guest(self, file):
+        """A program of our own."""
+        return BUILD / "guests" / self.name / file
+
+    @property
+    def elf(self):
+        """The hypervisor, with its symbols."""
+        return BUILD / "metal" / self.name / "axvm.elf"
+
+    def linux_vm(self, directory, name="linux", *, memory="256M", quiet=False, **keys):
+        """A VM that boots Debian's kernel to a shell; memory=None leaves RAM to memory_regions."""
+        if memory is not None:
+            keys["memory"] = memory
+        cmdline = f"console={self.console}" + (" quiet" if quiet else "")
+        return write_vm(directory, name, **{"kernel_path": self.vmlinuz, "ramdisk_path": self._fetched("initrd.img"),
+                                            "cmdline": cmdline, **keys})
+
+    def guest_vm(self, directory, test, name=None, *, memory="32M", **keys):
+        """A VM that runs one test of our own test guest."""
+        if memory is not None:
+            keys["memory"] = memory
+        return write_vm(directory, name or test, **{"kernel_path": self.guest("test.bin"), "cmdline": test, **keys})
+
+    def qemu_command(self, directory, bundle):
+        """What `axvm run` would start, with another bundle, or none: bundle=None."""
+        shown = axvm("run", self.guest_vm(directory, "smp", "any"), "--dry-run", check=True)
+        words = shlex.split(shown.stdout.splitlines()[-1])
+        at = words.index("-initrd")
+        return words[:at] + (["-initrd", bundle] if bundle else []) + words[at + 2:]
+
+
+ARCHS = {arch.name: arch for arch in [
+    Arch("aarch64", ram=0x40000000, console="ttyAMA0", banner=r"Booting Linux on physical CPU 0x0",
+         board="linux,dummy-virt", calls="psci"),
+    Arch("riscv64", ram=0x80000000, console="ttyS0", banner=r"Linux version \d", board="riscv-virtio,qemu", calls="sbi"),
+]}
+
+# Those to test: $AXVM_ARCHS, or all that there is a hypervisor image for.
+CHOSEN = os.environ.get("AXVM_ARCHS", "").split() or [name for name in ARCHS if (BUILD / f"axvm-{name}.bin").exists()]
+
+
+def by_arch(cases):
+    """For pytest's parametrize, from {architecture: {id: (value, ...)}}: (arch, value, ...)."""
+    return [pytest.param(ARCHS[name], *values, id=f"{name}-{case}")
+            for name, rows in cases.items() for case, values in rows.items()]
+
+
+def reserving_tree(arch, directory, at, size, no_map=False):
+    """A file: the machine's device tree, with memory that firmware reserves."""
+    tree = directory / "machine.dtb"
+    dump = arch.qemu_command(directory, None)
+    dump[dump.index("-M") + 1] += f",dumpdtb={tree}"
+    subprocess.run(dump, check=True, capture_output=True)
+    node = f"/reserved-memory/guest@{at:x}"
+    for words in (["-cp", tree, node],
+                  ["-t", "x", tree, "/reserved-memory", "#address-cells", "2"],
+                  ["-t", "x", tree, "/reserved-memory", "#size-cells", "2"],
+                  [tree, "/reserved-memory", "ranges"],
+                  *([[tree, node, "no-map"]] if no_map else []),
+                  ["-t", "x", tree, node, "reg", "0", f"{at:x}", "0", f"{size:x}"]):
+        subprocess.run(["fdtput", *words], check=True)
+    return tree
 
 
 # ---- The machine ----
@@ -72,16 +144,8 @@ def axvm(*args, **options):
     return subprocess.run([AXVM, *args], capture_output=True, text=True, timeout=TIMEOUT, **options)
 
 
-def run_command(files, smp=4, memory="1G", qemu_args=()):
-    return [AXVM, "run", *files, "--smp", smp, "--memory", memory, "--", *qemu_args]
-
-
-def qemu_command(directory, bundle):
-    """What `axvm run` would start, with another bundle, or none: bundle=None."""
-    shown = axvm("run", guest_vm(directory, "smp", "any"), "--dry-run", check=True)
-    words = shlex.split(shown.stdout.splitlines()[-1])
-    at = words.index("-initrd")
-    return words[:at] + (["-initrd", bundle] if bundle else []) + words[at + 2:]
+def run_command(files, smp=4, memory="1G", axvm_args=(), qemu_args=()):
+    return [AXVM, "run", *files, "--smp", smp, "--memory", memory, *axvm_args, "--", *qemu_args]
 
 
 class Machine:

@@ -7,9 +7,10 @@ import subprocess
 
 import pytest
 
-from support import BUILD, PASS, TEST_ELF, TIMEOUT, axvm, guest_vm, run_command
+from support import PASS, TIMEOUT, axvm, run_command
 
-ELF = BUILD / "metal/aarch64/axvm.elf"
+EXIT = {"aarch64": "a64_exit_sync", "riscv64": "rv64_exit"}  # the function that exits of guests come to
+UNDEFINED = {"aarch64": "unknown reason", "riscv64": "illegal instruction"}  # what the word 0 is as an instruction
 
 
 class Debugged:
@@ -34,20 +35,20 @@ class Debugged:
 
 
 @pytest.fixture
-def debugged(start, tmp_path):
-    return Debugged(start, guest_vm(tmp_path, "psci"))
+def debugged(start, tmp_path, arch):
+    return Debugged(start, arch.guest_vm(tmp_path, arch.calls))
 
 
-def test_gdb_stops_the_hypervisor_at_an_exit(debugged):
-    said = debugged.gdb("break a64_exit_sync", "continue", "print/x frame->pc", "backtrace")
-    assert 0x40080000 <= int(re.search(r"\$1 = (0x\w+)", said)[1], 16) < 0x40100000, said
-    assert re.search(r"#0  a64_exit_sync \(frame=.*exit\.c", said), said
-    assert re.search(r"#1  .* in exit_sync \(\) at .*cpu_entry\.S", said), said
+def test_gdb_stops_the_hypervisor_at_an_exit(debugged, arch):
+    said = debugged.gdb(f"break {EXIT[arch.name]}", "continue", "print/x frame->pc", "backtrace")
+    assert 0x80000 <= int(re.search(r"\$1 = (0x\w+)", said)[1], 16) - arch.ram < 0x400000, said
+    assert re.search(rf"#0  {EXIT[arch.name]} \(frame=.*exit\.c", said), said
+    assert re.search(r"#1  .* in \w+ \(\) at .*cpu_entry\.S", said), said
     debugged.machine.expect(PASS)
 
 
-def test_gdb_stops_a_guest(debugged):
-    said = debugged.gdb(f"add-symbol-file {TEST_ELF}", "break test_main", "continue", "print machine.cpu_count",
+def test_gdb_stops_a_guest(debugged, arch):
+    said = debugged.gdb(f"add-symbol-file {arch.guest('test.elf')}", "break test_main", "continue", "print machine.cpu_count",
                         "info symbol $pc")
     assert "Breakpoint 1, test_main ()" in said
     assert "$1 = 1" in said
@@ -55,24 +56,24 @@ def test_gdb_stops_a_guest(debugged):
     debugged.machine.expect(PASS)
 
 
-def test_a_fault_of_the_hypervisor_says_where_it_was(debugged):
-    debugged.gdb("break a64_exit_sync", "continue", "set {unsigned int}$pc = 0")  # UDF
+def test_a_fault_of_the_hypervisor_says_where_it_was(debugged, arch):
+    debugged.gdb(f"break {EXIT[arch.name]}", "continue", "set {unsigned int}$pc = 0")
     machine = debugged.machine
-    machine.expect("error: pCPU 0: unknown reason in the hypervisor, which gives this pCPU up")
+    machine.expect(f"error: pCPU 0: {UNDEFINED[arch.name]} in the hypervisor, which gives this pCPU up")
     at, caller = machine.expect(r"error: at image\+(0x\w+) from \+(0x\w+)").groups()
-    lines = subprocess.run(["aarch64-linux-gnu-addr2line", "-fip", "-e", ELF, at, caller], check=True,
-                           capture_output=True, text=True).stdout.splitlines()
-    assert "a64_exit_sync at" in lines[0] and "cpu_entry.S" in lines[-1], lines
+    addr2line = [f"{arch.name}-linux-gnu-addr2line", "-fip", "-e", arch.elf, at, caller]
+    lines = subprocess.run(addr2line, check=True, capture_output=True, text=True).stdout.splitlines()
+    assert f"{EXIT[arch.name]} at" in lines[0] and "cpu_entry.S" in lines[-1], lines
 
 
-def test_gdbs_port_is_checked(tmp_path):
-    vm = guest_vm(tmp_path, "psci")
+def test_gdbs_port_is_checked(tmp_path, arch):
+    vm = arch.guest_vm(tmp_path, arch.calls)
     for port in "0", "65536", "-1", "x", "1K1":
         result = axvm("run", f"--gdb={port}", vm, "--dry-run")
         assert result.returncode == 2 and f"--gdb={port}: expected a TCP port" in result.stderr
     assert axvm("run", "--gdb", vm, "--dry-run").stdout.endswith(" -S -gdb tcp:127.0.0.1:1234\n")
 
 
-def test_what_is_no_image_cant_be_debugged(tmp_path):
-    result = axvm("run", "--gdb", guest_vm(tmp_path, "psci"), "--image", tmp_path)
+def test_what_is_no_image_cant_be_debugged(tmp_path, arch):
+    result = axvm("run", "--gdb", arch.guest_vm(tmp_path, arch.calls), "--image", tmp_path)
     assert result.returncode == 1 and "QEMU doesn't say where it loads" in result.stderr

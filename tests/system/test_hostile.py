@@ -1,16 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-A guest that tries whatever a guest can try (guests/aarch64/hostile.c), beside one that says every 10 ms that it is alive
+A guest that tries whatever a guest can try (guests/ARCH/hostile.c), beside one that says every 10 ms that it is alive
 and that nobody touched what is its own (marker.c). Under -icount both do the same in every run: a seed is all that it
 takes to see a failure again (AXVM_SEED). AXVM_OPS makes it longer.
 """
 import os
 import re
 
-from support import BUILD, write_vm
+from support import write_vm
 
-HOSTILE = BUILD / "guests/aarch64/hostile.bin"
-MARKER = BUILD / "guests/aarch64/marker.bin"
 SEED = int(os.environ.get("AXVM_SEED", 1))
 OPERATIONS = int(os.environ.get("AXVM_OPS", 100000))
 BEATS = 400
@@ -20,19 +18,21 @@ LATE_US = 1_000  # of the neighbour: QEMU's CPUs take turns under -icount
 TICKER = ["-netdev", "hubport,hubid=0,id=tick",
           "-object", "filter-buffer,id=ticker,netdev=tick,queue=rx,interval=20"]
 
-MEMORY = [
-    [0x40000000, "32M", 7, 0],
-    [0x50000000, "1M", 5, 0],        # not writable
-    [0x51000000, "1M", 1, 0],        # nor executable
-    [0x60000000, "64M", 7, 0, True],  # populated on first touch
+MEMORY = [  # from the beginning of RAM on
+    [0x00000000, "32M", 7, 0],
+    [0x10000000, "1M", 5, 0],        # not writable
+    [0x11000000, "1M", 1, 0],        # nor executable
+    [0x20000000, "64M", 7, 0, True],  # populated on first touch
 ]
 
 
-def test_a_hostile_guest_disturbs_nobody(start, tmp_path):
+def test_a_hostile_guest_disturbs_nobody(start, tmp_path, arch):
+    memory = [[arch.ram + at, *rest] for at, *rest in MEMORY]
     print(f"seed {SEED}, {OPERATIONS} operations")
-    hostile = write_vm(tmp_path, "hostile", cpus=4, base={"phys_cpu_sets": [1, 2, 4, 1]}, kernel_path=HOSTILE,
-                       cmdline=f"seed={SEED} ops={OPERATIONS}", memory_regions=MEMORY)
-    marker = write_vm(tmp_path, "marker", base={"phys_cpu_sets": [8]}, kernel_path=MARKER,
+    hostile = write_vm(tmp_path, "hostile", cpus=4, base={"phys_cpu_sets": [1, 2, 4, 1]},
+                       kernel_path=arch.guest("hostile.bin"), cmdline=f"seed={SEED} ops={OPERATIONS}",
+                       memory_regions=memory)
+    marker = write_vm(tmp_path, "marker", base={"phys_cpu_sets": [8]}, kernel_path=arch.guest("marker.bin"),
                       cmdline=f"beats={BEATS}", memory="32M")
     run = start(hostile, marker, qemu_args=["-icount", "shift=0,sleep=off", *TICKER])
     run.expect_end()

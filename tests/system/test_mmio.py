@@ -4,15 +4,15 @@ import re
 
 import pytest
 
-from support import BUILD, PASS, write_vm
-
-MMIO_BIN = BUILD / "guests/aarch64/mmio.bin"
+from support import PASS, write_vm
 
 
 # The default, the smallest, and one with all that QEMU knows: atomics, for example.
+@pytest.mark.only("aarch64")
 @pytest.mark.parametrize("cpu", ["cortex-a72", "cortex-a53", "max"])
-def test_every_access_to_a_device_works(start, tmp_path, cpu):
-    machine = start(write_vm(tmp_path, "mmio", kernel_path=MMIO_BIN, memory="32M"), qemu_args=["-cpu", cpu])
+def test_every_access_to_a_device_works(start, tmp_path, arch, cpu):
+    vm = write_vm(tmp_path, "mmio", kernel_path=arch.guest("mmio.bin"), memory="32M")
+    machine = start(vm, qemu_args=["-cpu", cpu])
     machine.expect(PASS)
     machine.expect_end()
     levels = re.findall(r"mmio: (\d+) instructions do at (\w+) on devices what they do on memory", machine.log)

@@ -4,18 +4,22 @@ import re
 
 import pytest
 
-from support import NEXT_VM, PASS, PROMPT, Monitor, Shell, guest_vm, linux_vm
+from support import NEXT_VM, PASS, PROMPT, Monitor, Shell
 
-def quiet_vm(directory, name="linux", **keys):
+# How QEMU's monitor shows what a CPU runs, and what that is in the hypervisor: exception level, virtualization mode.
+LEVELS = {"aarch64": (r"PSTATE=\S+ \S+ (?:NS )?EL(\d)", "2"), "riscv64": (r"\n V +=  +(\d)", "0")}
+
+
+def quiet_vm(arch, directory, name="linux", **keys):
     """Linux that doesn't talk while it boots."""
-    return linux_vm(directory, name, cmdline="console=ttyAMA0 quiet", **keys)
+    return arch.linux_vm(directory, name, quiet=True, **keys)
 
 
 # ---- Consoles ----
 
 
-def test_two_linuxes_side_by_side_and_the_focus_moves(start, tmp_path):
-    machine = start(quiet_vm(tmp_path, "one", cpus=2), quiet_vm(tmp_path, "two", cpus=1))
+def test_two_linuxes_side_by_side_and_the_focus_moves(start, tmp_path, arch):
+    machine = start(quiet_vm(arch, tmp_path, "one", cpus=2), quiet_vm(arch, tmp_path, "two", cpus=1))
     machine.expect_all(PROMPT, r"\[two\] axvm guest: 1 CPUs")
     machine.type("\r")
     assert Shell(machine).run("nproc") == "2"
@@ -31,17 +35,17 @@ def test_two_linuxes_side_by_side_and_the_focus_moves(start, tmp_path):
     assert one.run("nproc") == "2"
 
 
-def test_output_without_focus_comes_as_labelled_lines(start, tmp_path):
-    machine = start(guest_vm(tmp_path, "hang", "one"), guest_vm(tmp_path, "faults", "two"))
+def test_output_without_focus_comes_as_labelled_lines(start, tmp_path, arch):
+    machine = start(arch.guest_vm(tmp_path, "hang", "one"), arch.guest_vm(tmp_path, "faults", "two"))
     machine.expect_all(r"\nhang: ", r"\n\[two\] test guest: faults, 1 CPUs", r"\n\[two\] " + PASS)
 
 
 # The VM that has the focus may be interrupted in the middle of a line, or at its end; it is then painted again below.
-def test_lines_of_different_vms_never_mix(start, tmp_path):
-    machine = start(*[guest_vm(tmp_path, "chatter", name) for name in ("one", "two", "three")])
+def test_lines_of_different_vms_never_mix(start, tmp_path, arch):
+    machine = start(*[arch.guest_vm(tmp_path, "chatter", name) for name in ("one", "two", "three")])
     machine.expect_end()
     chatter = [f"chatter {i:03} abcdefghijklmnopqrstuvwxyz" for i in range(300)]
-    whole = {*chatter, "test guest: chatter, 1 CPUs, 32 MiB at 0x40000000", "GUEST PASS: 0 failed"}
+    whole = {*chatter, f"test guest: chatter, 1 CPUs, 32 MiB at {arch.ram:#x}", "GUEST PASS: 0 failed"}
     said = {"one": [], "two": [], "three": []}
     focus = "one"
     for line in machine.lines():
@@ -58,8 +62,8 @@ def test_lines_of_different_vms_never_mix(start, tmp_path):
         assert [text for text in texts if text in chatter] == chatter, name
 
 
-def test_a_busy_neighbour_doesnt_garble_a_prompt(start, tmp_path):
-    machine = start(quiet_vm(tmp_path, "one"), quiet_vm(tmp_path, "two"))
+def test_a_busy_neighbour_doesnt_garble_a_prompt(start, tmp_path, arch):
+    machine = start(quiet_vm(arch, tmp_path, "one"), quiet_vm(arch, tmp_path, "two"))
     machine.expect_all(r"\[two\] axvm guest: ", PROMPT)
     machine.type(NEXT_VM)
     Shell(machine).start("while true; do echo tick tock; usleep 50000; done")
@@ -75,8 +79,8 @@ def test_a_busy_neighbour_doesnt_garble_a_prompt(start, tmp_path):
 # ---- Independence ----
 
 
-def test_one_powers_off_while_the_other_goes_on(start, tmp_path):
-    machine = start(quiet_vm(tmp_path, "one"), quiet_vm(tmp_path, "two"))
+def test_one_powers_off_while_the_other_goes_on(start, tmp_path, arch):
+    machine = start(quiet_vm(arch, tmp_path, "one"), quiet_vm(arch, tmp_path, "two"))
     machine.expect_all(r"\[two\] axvm guest: ", PROMPT)
     machine.type("poweroff -f\r")
     machine.expect("axvm: vm one: powered off")
@@ -88,8 +92,8 @@ def test_one_powers_off_while_the_other_goes_on(start, tmp_path):
     machine.expect_end()
 
 
-def test_one_reboots_while_the_other_goes_on(start, tmp_path):
-    machine = start(quiet_vm(tmp_path, "one"), guest_vm(tmp_path, "reset"))
+def test_one_reboots_while_the_other_goes_on(start, tmp_path, arch):
+    machine = start(quiet_vm(arch, tmp_path, "one"), arch.guest_vm(tmp_path, "reset"))
     one = Shell(machine)
     for _ in range(3):
         machine.expect(r"\[reset\] reset: marked")
@@ -97,9 +101,9 @@ def test_one_reboots_while_the_other_goes_on(start, tmp_path):
     assert "[reset] FAIL" not in machine.log
 
 
-def test_a_failing_vm_leaves_the_others_alone(start, tmp_path):
-    greedy = guest_vm(tmp_path, "memory", "greedy", memory="1G", lazy=True)
-    machine = start(quiet_vm(tmp_path, "one", memory="192M"), greedy, memory="512M")
+def test_a_failing_vm_leaves_the_others_alone(start, tmp_path, arch):
+    greedy = arch.guest_vm(tmp_path, "memory", "greedy", memory="1G", lazy=True)
+    machine = start(quiet_vm(arch, tmp_path, "one", memory="192M"), greedy, memory="512M")
     machine.expect_all("axvm: .*greedy.*failed", PROMPT)
     machine.type("\r")
     one = Shell(machine)
@@ -109,27 +113,27 @@ def test_a_failing_vm_leaves_the_others_alone(start, tmp_path):
 
 
 @pytest.mark.parametrize("vice", ["storm", "hang"])
-def test_a_guest_gone_wild_doesnt_stop_its_neighbour_on_the_same_cpu(start, tmp_path, vice):
-    machine = start(guest_vm(tmp_path, vice), guest_vm(tmp_path, "smp", cpus=2), smp=1)
+def test_a_guest_gone_wild_doesnt_stop_its_neighbour_on_the_same_cpu(start, tmp_path, arch, vice):
+    machine = start(arch.guest_vm(tmp_path, vice), arch.guest_vm(tmp_path, "smp", cpus=2), smp=1)
     machine.expect_all(f"{vice}: ", r"\[smp\] " + PASS, "axvm: vm smp: powered off")
 
 
-def test_vms_that_share_a_cpu_dont_see_each_others_registers(start, tmp_path):
-    vms = [guest_vm(tmp_path, "state", name) for name in ("one", "two", "three")]
+def test_vms_that_share_a_cpu_dont_see_each_others_registers(start, tmp_path, arch):
+    vms = [arch.guest_vm(tmp_path, "state", name) for name in ("one", "two", "three")]
     machine = start(*vms, smp=1)
     machine.expect_end()
     assert machine.log.count("GUEST PASS: 0 failed") == 3
 
 
-def test_noise_doesnt_disturb_linux(start, tmp_path):
-    machine = start(quiet_vm(tmp_path, "one", cpus=2), guest_vm(tmp_path, "noise", cpus=2), smp=2)
+def test_noise_doesnt_disturb_linux(start, tmp_path, arch):
+    machine = start(quiet_vm(arch, tmp_path, "one", cpus=2), arch.guest_vm(tmp_path, "noise", cpus=2), smp=2)
     machine.expect_all(r"\[noise\] " + PASS, PROMPT)
     machine.type("\r")
     assert "agree" in Shell(machine).run("smpstress 2")
 
 
-def test_a_wild_guest_doesnt_stop_linux(start, tmp_path):
-    machine = start(quiet_vm(tmp_path, "one", cpus=2), guest_vm(tmp_path, "storm"), smp=2)
+def test_a_wild_guest_doesnt_stop_linux(start, tmp_path, arch):
+    machine = start(quiet_vm(arch, tmp_path, "one", cpus=2), arch.guest_vm(tmp_path, "storm"), smp=2)
     one = Shell(machine)
     assert "agree" in one.run("smpstress 3")
 
@@ -137,20 +141,20 @@ def test_a_wild_guest_doesnt_stop_linux(start, tmp_path):
 # ---- CPUs ----
 
 
-def test_four_vcpus_on_two_cpus(start, tmp_path):
-    shell = Shell(start(quiet_vm(tmp_path, cpus=4), smp=2))
+def test_four_vcpus_on_two_cpus(start, tmp_path, arch):
+    shell = Shell(start(quiet_vm(arch, tmp_path, cpus=4), smp=2))
     assert shell.run("nproc") == "4"
     assert "smpstress: 4 CPUs agree" in shell.run("smpstress 3")
 
 
-def test_four_vcpus_on_two_cpus_spin_and_interrupt_each_other(start, tmp_path):
-    machine = start(guest_vm(tmp_path, "smp", cpus=4), smp=2)
+def test_four_vcpus_on_two_cpus_spin_and_interrupt_each_other(start, tmp_path, arch):
+    machine = start(arch.guest_vm(tmp_path, "smp", cpus=4), smp=2)
     machine.expect(PASS)
     machine.expect_end()
 
 
-def test_two_vms_of_two_vcpus_on_one_cpu(start, tmp_path):
-    machine = start(quiet_vm(tmp_path, "one", cpus=2), quiet_vm(tmp_path, "two", cpus=2), smp=1)
+def test_two_vms_of_two_vcpus_on_one_cpu(start, tmp_path, arch):
+    machine = start(quiet_vm(arch, tmp_path, "one", cpus=2), quiet_vm(arch, tmp_path, "two", cpus=2), smp=1)
     machine.expect_all(r"\[two\] axvm guest: 2 CPUs", PROMPT)
     machine.type("smpstress 2\r")
     machine.expect("smpstress 2\r")
@@ -159,26 +163,27 @@ def test_two_vms_of_two_vcpus_on_one_cpu(start, tmp_path):
     machine.expect_all(r"\n\[one\] smpstress: 2 CPUs agree", r"\nsmpstress: 2 CPUs agree")
 
 
-# From outside: which of the machine's CPUs are ever found in a guest (EL1), and which are not.
-def test_vcpus_stay_on_the_cpus_they_are_pinned_to(start, tmp_path):
+# From outside: which of the machine's CPUs are ever found in a guest, and which are not.
+def test_vcpus_stay_on_the_cpus_they_are_pinned_to(start, tmp_path, arch):
     socket = tmp_path / "qmp"
-    machine = start(guest_vm(tmp_path, "hang", "one", base={"phys_cpu_sets": [0x8]}),
-                    guest_vm(tmp_path, "hang", "two", base={"phys_cpu_sets": [0x2]}),
+    machine = start(arch.guest_vm(tmp_path, "hang", "one", base={"phys_cpu_sets": [0x8]}),
+                    arch.guest_vm(tmp_path, "hang", "two", base={"phys_cpu_sets": [0x2]}),
                     qemu_args=["-qmp", f"unix:{socket},server=on,wait=off"])
     machine.expect_all(r"\nhang: ", r"\[two\] hang: ")
     monitor = Monitor(socket)
+    shown, hypervisor = LEVELS[arch.name]
     seen = set()
     for _ in range(30):
         monitor.call("stop")
         registers = monitor.command("info registers -a")
-        levels = re.findall(r"CPU#(\d+).*?PSTATE=\S+ \S+ (?:NS )?EL(\d)", registers, re.DOTALL)
+        levels = re.findall(r"CPU#(\d+).*?" + shown, registers, re.DOTALL)
         monitor.call("cont")
         assert len(levels) == 4
-        seen |= {int(cpu) for cpu, level in levels if level != "2"}
+        seen |= {int(cpu) for cpu, level in levels if level != hypervisor}
     assert seen == {1, 3}
 
 
-def test_two_vcpus_pinned_to_one_cpu_take_turns(start, tmp_path):
-    machine = start(guest_vm(tmp_path, "smp", cpus=2, base={"phys_cpu_sets": [0x4, 0x4]}))
+def test_two_vcpus_pinned_to_one_cpu_take_turns(start, tmp_path, arch):
+    machine = start(arch.guest_vm(tmp_path, "smp", cpus=2, base={"phys_cpu_sets": [0x4, 0x4]}))
     machine.expect(PASS)
     machine.expect_end()
