@@ -1,17 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
 """The machine that the bench guest runs on, with and without the hypervisor: where each instruction takes 1 ns."""
+import dataclasses
 import pathlib
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-QEMU = "qemu-system-aarch64"
 ICOUNT = ["-icount", "shift=0,sleep=off"]
-RAM_BASE = 0x40000000
 TIMEOUT = 600  # seconds
+
+
+@dataclasses.dataclass(frozen=True)
+class Arch:
+    name: str
+    bare: list  # the machine without the hypervisor, as QEMU's arguments
+    ram: int  # where it begins
+    peer: str  # the operation between two vCPUs
+
+    @property
+    def qemu(self):
+        return f"qemu-system-{self.name}"
+
+
+ARCHS = {arch.name: arch for arch in [
+    Arch("aarch64", ["-M", "virt,gic-version=3", "-cpu", "cortex-a72"], 0x40000000, "sgi-peer"),
+    Arch("riscv64", ["-M", "virt", "-cpu", "rv64"], 0x80000000, "ipi-peer"),
+]}
 
 
 class Failed(Exception):
@@ -19,37 +35,38 @@ class Failed(Exception):
 
 
 class Build:
-    """What was built, below one directory."""
+    """What was built for an architecture, below one directory."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, arch):
+        self.arch = ARCHS[arch]
         self.axvm = directory / "axvm"
-        self.image = directory / "axvm-aarch64.bin"
-        self.elf = directory / "metal/aarch64/axvm.elf"
-        self.guest = directory / "guests/aarch64/bench.bin"
-        self.guest_elf = directory / "guests/aarch64/bench.elf"
+        self.image = directory / f"axvm-{arch}.bin"
+        self.elf = directory / f"metal/{arch}/axvm.elf"
+        self.guest = directory / f"guests/{arch}/bench.bin"
+        self.guest_elf = directory / f"guests/{arch}/bench.elf"
 
 
 def bare_command(build, cmdline=""):
-    return [QEMU, "-M", "virt,gic-version=3", "-cpu", "cortex-a72", "-smp", "2", "-m", "128M", "-nographic", *ICOUNT,
+    return [build.arch.qemu, *build.arch.bare, "-smp", "2", "-m", "128M", "-nographic", *ICOUNT,
             "-kernel", build.guest, "-append", cmdline]
 
 
-def axvm_command(build, directory, *, pcpus=(1, 2), lazy=True, cmdline="", qemu_args=()):
-    """The bench VM's file goes into `directory`. pcpus: a mask for each vCPU."""
+def axvm_command(build, directory, *, pcpus=(1, 2), lazy=True, cmdline="", image=None, qemu_args=()):
+    """The bench VM's file goes into `directory`. pcpus: a mask for each vCPU. image: other than the one built."""
     vm = pathlib.Path(directory) / "bench.toml"
     vm.write_text(f'[base]\nname = "bench"\ncpu_num = {len(pcpus)}\nphys_cpu_sets = {list(pcpus)}\n'
                   f'[kernel]\nkernel_path = "{build.guest.resolve()}"\ncmdline = "{cmdline}"\n'
                   f'memory = "64M"\nlazy = {"true" if lazy else "false"}\n')
-    return [build.axvm, "run", vm, "--smp", "2", "--image", build.image, "--", *ICOUNT, *qemu_args]
+    return [build.axvm, "run", vm, "--smp", "2", "--image", image or build.image, "--", *ICOUNT, *qemu_args]
 
 
 def run(command, **options):
     """Run it to its end; what it prints."""
-    if shutil.which(QEMU) is None:
-        raise Failed(f"there is no {QEMU}")
     try:
         done = subprocess.run([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, text=True, timeout=TIMEOUT, **options)
+    except FileNotFoundError as missing:
+        raise Failed(f"there is no {missing.filename}") from None
     except subprocess.TimeoutExpired as expired:
         raise Failed(f"no end after {TIMEOUT} s:\n{(expired.stdout or b'').decode(errors='replace')}") from None
     if done.returncode != 0 or "GUEST PASS" not in done.stdout:
@@ -63,10 +80,14 @@ def counts(output):
 
 
 def main(function):
-    """Run function(build); the command line's one argument is the build directory."""
-    directory = ROOT / (sys.argv[1] if len(sys.argv) > 1 else "build")
+    """Run function(build, scratch directory); the command line's arguments: the build directory, the architecture."""
+    given = sys.argv[1:]
+    if len(given) > 2 or (len(given) == 2 and given[1] not in ARCHS):
+        sys.exit(f"usage: {sys.argv[0]} [BUILD DIRECTORY [{' | '.join(ARCHS)}]]")
+    directory = ROOT / (given[0] if given else "build")
+    arch = given[1] if len(given) == 2 else "aarch64"
     try:
         with tempfile.TemporaryDirectory() as scratch:
-            sys.exit(function(Build(directory), scratch))
+            sys.exit(function(Build(directory, arch), scratch))
     except Failed as failed:
         sys.exit(f"bench: {failed}")

@@ -3,35 +3,58 @@
 """
 Say in which of the hypervisor's functions the instructions of each bench operation are, in the mean of a round.
 
-    profile.py [BUILD DIRECTORY]
+    profile.py [BUILD DIRECTORY [ARCHITECTURE]]
 
-It goes by QEMU's trace of every instruction. What is inlined counts for the function that it is in; the image's addresses are
-those of its symbols plus where its first instruction is.
+It goes by QEMU's trace of every instruction. What is inlined counts for the function that it is in; the image's
+addresses are those of its symbols plus where its first instruction is. Firmware that the hypervisor calls counts as one
+function.
 """
 import bisect
 import collections
 import os
+import pathlib
 import re
+import struct
 import subprocess
 
 import machine
 
 ROUNDS = 16
+
+# Where the hypervisor is, from the beginning of RAM, at least; what comes before it is firmware. On riscv64 a guest is
+# where QEMU puts the image, so the image goes elsewhere, as an ELF file may.
+IMAGE_OFFSET = {"aarch64": 0x1000, "riscv64": 0x4000000}
+FIRMWARE_SIZE = {"aarch64": 0x1000, "riscv64": 0x200000}
+MOVED = {"riscv64": 243}  # and its number for ELF
 TRACED = re.compile(rb"Trace (\d+): \S+ \[[0-9a-f]+/([0-9a-f]+)/")
 
 
-def single_step():
+def single_step(arch):
     """QEMU's options for a trace of every instruction."""
-    version = subprocess.run([machine.QEMU, "--version"], capture_output=True, text=True, check=True).stdout
+    version = subprocess.run([arch.qemu, "--version"], capture_output=True, text=True, check=True).stdout
     major, minor = map(int, re.search(r"version (\d+)\.(\d+)", version).groups())
     return ["-accel", "tcg,one-insn-per-tb=on"] if (major, minor) >= (8, 1) else ["-singlestep"]
+
+
+def placed_image(build, directory):
+    """The hypervisor's image as QEMU loads it to where it belongs; None: as it is."""
+    if build.arch.name not in MOVED:
+        return None
+    data, at = build.image.read_bytes(), build.arch.ram + IMAGE_OFFSET[build.arch.name]
+    path = pathlib.Path(directory) / "axvm.elf"
+    header = struct.pack("<4s5B7xHHIQQQIHHHHHH", b"\x7fELF", 2, 1, 1, 0, 0, 2, MOVED[build.arch.name], 1, at, 64, 0, 0,
+                         64, 56, 1, 0, 0, 0)
+    segment = struct.pack("<IIQQQQQQ", 1, 7, 120, at, at, len(data), len(data), 8)
+    path.write_bytes(header + segment + data)
+    return path
 
 
 class Symbols:
     """Functions and labels of an ELF file by address."""
 
-    def __init__(self, elf):
-        lines = subprocess.run(["aarch64-linux-gnu-nm", "-n", elf], capture_output=True, text=True, check=True).stdout
+    def __init__(self, arch, elf):
+        nm = [f"{arch.name}-linux-gnu-nm", "-n", elf]
+        lines = subprocess.run(nm, capture_output=True, text=True, check=True).stdout
         rows = [line.split() for line in lines.splitlines()]
         rows = [(int(row[0], 16), row[1], row[2]) for row in rows if len(row) == 3 and not row[2].startswith("$")]
         code = [(address, name) for address, kind, name in rows if kind in "tTwW"]
@@ -45,7 +68,8 @@ class Symbols:
 class Profile:
     """Fed with the instructions of all CPUs in their order."""
 
-    def __init__(self, hypervisor, guest):
+    def __init__(self, arch, hypervisor, guest):
+        self.arch = arch
         self.hypervisor = hypervisor
         self.size = hypervisor.by_name["image_rodata"]  # of its code, which is linked at 0
         self.begin, self.end = guest.by_name["bench_begin"], guest.by_name["bench_end"]
@@ -62,13 +86,19 @@ class Profile:
             return
         if self.base <= pc < self.base + self.size:
             self.in_hypervisor(cpu, pc)
+        elif self.arch.ram <= pc < self.arch.ram + FIRMWARE_SIZE[self.arch.name]:
+            self.in_firmware()
         else:
             self.in_guest(cpu, pc)
 
-    @staticmethod
-    def image_base(pc):
-        """QEMU's own first instructions are in the first page of RAM; the image's first is its begin."""
-        return pc if pc & (machine.RAM_BASE - 1) >= 0x1000 else None
+    def image_base(self, pc):
+        """QEMU's own first instructions, and firmware's, are below it; the image's first is its begin."""
+        return pc if pc & (self.arch.ram - 1) >= IMAGE_OFFSET[self.arch.name] else None
+
+    def in_firmware(self):
+        """Called by the hypervisor, or by an interrupt of its own: never by the guest."""
+        if self.current is not None:
+            self.current["(firmware)"] += 1
 
     def in_hypervisor(self, cpu, pc):
         if self.current is not None:
@@ -87,10 +117,12 @@ class Profile:
 
 def trace(build, directory, only="", **options):
     """Run the bench guest; (name, exits, functions) of each operation."""
-    profile = Profile(Symbols(build.elf), Symbols(build.guest_elf))
+    arch = build.arch
+    profile = Profile(arch, Symbols(arch, build.elf), Symbols(arch, build.guest_elf))
     reader, writer = os.pipe()
-    command = machine.axvm_command(build, directory, cmdline=f"rounds={ROUNDS} {only}", qemu_args=[
-        *single_step(), "-d", "exec,nochain", "-D", f"/dev/fd/{writer}"], **options)
+    image = placed_image(build, directory)
+    command = machine.axvm_command(build, directory, cmdline=f"rounds={ROUNDS} {only}", image=image, qemu_args=[
+        *single_step(arch), "-d", "exec,nochain", "-D", f"/dev/fd/{writer}"], **options)
     process = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                stderr=subprocess.STDOUT, text=True, pass_fds=[writer])
     os.close(writer)
@@ -116,7 +148,7 @@ def show(name, exits, functions, rounds):
 
 def profile_all(build, directory):
     operations = trace(build, directory)
-    switch = trace(build, directory, "only=sgi-peer", pcpus=(1, 1))[-1]
+    switch = trace(build, directory, f"only={build.arch.peer}", pcpus=(1, 1))[-1]
     for name, exits, functions in [*operations, ("vcpu-switch", *switch[1:])]:
         if functions:
             show(name, exits, functions, 1 if name == "entry" else ROUNDS)
