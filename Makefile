@@ -1,6 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # `make help` lists what there is to make. All that is built goes below build/; what is fetched, below .cache/.
 
+# What is tested and measured: all that is switched on, or the one architecture that is asked for.
+all_archs := aarch64 riscv64
+ifndef ARCHS
+ARCHS     := $(or $(ARCH),aarch64)
+endif
+
 ARCH      ?= aarch64
 TOOLCHAIN ?= gcc
 ifeq ($(TOOLCHAIN),clang)
@@ -28,7 +34,8 @@ test: unit system ## Run all tests
 help: ## Show this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  make \1\t/' | expand -t 20
 	@echo
-	@echo '  ARCH=$(ARCH)        the architecture: aarch64 or riscv64'
+	@echo '  ARCH=$(ARCH)        the architecture, one of: $(all_archs)'
+	@echo '  ARCHS="$(ARCHS)"     those that test and bench are for; ARCH=... alone: that one'
 	@echo '  TOOLCHAIN=$(TOOLCHAIN)       the compiler, gcc or clang; clang builds into build/clang'
 	@echo '  V=1                 show each command, and all that the unit tests print'
 
@@ -89,6 +96,9 @@ guest_elf     := $(guest_names:%=$(BUILD)/guests/$(ARCH)/%.elf)
 guest_bin     := $(guest_elf:.elf=.bin)
 guest_ld      := guests/$(ARCH)/guest.ld
 
+.PHONY: programs
+programs: $(guest_bin)
+
 $(guest_bin): %.bin: %.elf
 	$(Q)$(METAL_OBJCOPY) -O binary $< $@
 
@@ -147,22 +157,27 @@ PYTHON ?= $(firstword $(wildcard /usr/bin/python3) python3)
 unit: $(unit_bin) ## Run the unit tests, on this machine, under ASan and UBSan
 	$(Q)V=$(V) scripts/run-unit $^
 
-system: metal tools guests ## Run the system tests: the hypervisor and its guests in QEMU
-	$(Q)AXVM=$(CURDIR)/$(BUILD)/axvm PYTHONDONTWRITEBYTECODE=1 $(PYTHON) -m pytest -q -p no:cacheprovider tests/system
+system: tools ## Run the system tests: the hypervisor and its guests in QEMU
+	$(Q)+$(foreach a,$(ARCHS),$(MAKE) --no-print-directory ARCH=$a metal guests &&) true
+	$(Q)AXVM=$(CURDIR)/$(BUILD)/axvm AXVM_ARCHS='$(ARCHS)' PYTHONDONTWRITEBYTECODE=1 $(PYTHON) -m pytest -q -p no:cacheprovider tests/system
 
 .PHONY: bench profile
-bench: metal tools $(guest_bin) ## Count instructions an operation, and compare with the bars of docs/specification.md
-	$(Q)PYTHONDONTWRITEBYTECODE=1 $(PYTHON) tests/bench/bench.py $(BUILD)
+bench: tools ## Count instructions an operation, and compare with the bars of docs/specification.md
+	$(Q)+missed=0; for arch in $(ARCHS); do \
+		$(MAKE) --no-print-directory ARCH=$$arch metal programs && \
+		PYTHONDONTWRITEBYTECODE=1 $(PYTHON) tests/bench/bench.py $(BUILD) $$arch || missed=1; \
+	done; exit $$missed
 
 profile: metal tools $(guest_bin) ## Say in which functions these instructions are
-	$(Q)PYTHONDONTWRITEBYTECODE=1 $(PYTHON) tests/bench/profile.py $(BUILD)
+	$(Q)PYTHONDONTWRITEBYTECODE=1 $(PYTHON) tests/bench/profile.py $(BUILD) $(ARCH)
 
 OPS ?= 10000000
 hostile: metal tools $(guest_bin) ## Let a hostile guest do OPS (10,000,000) operations, from the seed AXVM_SEED (1)
-	$(Q)AXVM=$(CURDIR)/$(BUILD)/axvm AXVM_OPS=$(OPS) TIMEOUT=86400 PYTHONDONTWRITEBYTECODE=1 \
+	$(Q)AXVM=$(CURDIR)/$(BUILD)/axvm AXVM_ARCHS=$(ARCH) AXVM_OPS=$(OPS) TIMEOUT=86400 PYTHONDONTWRITEBYTECODE=1 \
 		$(PYTHON) -m pytest -q -s -p no:cacheprovider tests/system/test_hostile.py
 
-everything: all $(unit_bin) $(guest_bin) ## Build all that there is, tests included
+everything: tools $(unit_bin) ## Build all that there is, for all architectures, tests included
+	$(Q)+$(foreach a,$(all_archs),$(MAKE) --no-print-directory ARCH=$a metal programs &&) true
 
 compilers: ## Build everything with gcc and with clang
 	$(Q)+$(MAKE) --no-print-directory TOOLCHAIN=gcc everything
