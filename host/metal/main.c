@@ -26,6 +26,7 @@ struct percpu *percpus[AXVM_MAX_PCPUS];
 
 static struct machine machine;
 static struct bundle bundle;
+static struct percpu *starter; /* the boot pCPU, which waits for the others */
 static uint64_t guards[AXVM_MAX_PCPUS];
 static _Atomic bool vms_placed; /* the pCPUs may create the VMs and begin */
 
@@ -86,6 +87,7 @@ static void cpus_start(void)
 {
     uint64_t deadline = timer_now() + CPU_START_PATIENCE * hal->tick_hz;
 
+    starter = this_cpu();
     for (unsigned i = 0; i < machine.cpu_count; i++) {
         if (percpus[i] != this_cpu() &&
             (!power_can_start(&machine) ||
@@ -94,8 +96,12 @@ static void cpus_start(void)
             percpus[i] = NULL;
         }
     }
+    timer_set(deadline);
     while (!all_online() && timer_now() < deadline) {
+        cpu_wfi(); /* each that is online kicks */
+        host_poll();
     }
+    timer_set(UINT64_MAX);
     for (unsigned i = 0; i < machine.cpu_count; i++) {
         if (percpus[i] && atomic_load(&percpus[i]->online)) {
             sched_add_cpu(i, &percpus[i]->queue);
@@ -306,6 +312,7 @@ _Noreturn void metal_secondary(void)
     if (cpu_begin() != AXVM_OK) {
         park();
     }
+    intc_kick(starter);
     while (!atomic_load_explicit(&vms_placed, memory_order_acquire)) {
         cpu_wfe();
     }

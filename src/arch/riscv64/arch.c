@@ -174,7 +174,7 @@ static void controls_init(struct rv64_vcpu *v)
     c->hedeleg = HEDELEG;
     c->hideleg = IRQ_VS_ALL;
     c->hcounteren = HCOUNTEREN_TM; /* cycles and instructions retired would tell of others' work */
-    c->henvcfg = ENVCFG_CBIE_FLUSH | ENVCFG_CBCFE | ENVCFG_CBZE;
+    c->henvcfg = ENVCFG_CBIE_FLUSH | ENVCFG_CBCFE | ENVCFG_CBZE | ENVCFG_FIOM; /* emulated devices are in memory */
     c->henvcfg |= (features & RV64_SSTC) != 0 ? ENVCFG_STCE : 0;
     c->henvcfg |= (features & RV64_PBMT) != 0 ? ENVCFG_PBMTE : 0;
     c->hgatp = rv64_vm(v->base.vm)->hgatp;

@@ -11,7 +11,8 @@
 /* Enter the guest; returns when an exit handler says RV64_LEAVE. Interrupts are masked, before and after. */
 void rv64_cpu_enter(struct rv64_frame *frame);
 
-bool rv64_cpu_supported(void); /* the H extension, with a G-stage mode that we know, and VMIDs */
+bool rv64_cpu_supported(void); /* the H extension, with a G-stage mode that we know, VMIDs, and fences */
+bool rv64_cpu_has_fences(void); /* firmware that fences other harts: SBI RFENCE */
 bool rv64_cpu_enable(void); /* false: it lacks what those before it had */
 void rv64_cpu_disable(void);
 uint32_t rv64_cpu_features(void); /* enum rv64_feature, of the calling pCPU; it was enabled */

@@ -82,7 +82,9 @@ bool rv64_cpu_read_u64(uint64_t va, uint64_t *value)
 
 /* ---- Fences ------------------------------------------------------------------------------------------------------ */
 
-/* SBI RFENCE (SBI 2.0, chapter 8) */
+/* SBI BASE and RFENCE (SBI 2.0, chapters 4 and 8) */
+#define SBI_EID_BASE UINT64_C(0x10)
+#define SBI_BASE_PROBE 3U
 #define SBI_EID_RFENCE UINT64_C(0x52464e43)
 enum rfence {
     RFENCE_FENCE_I = 0,
@@ -91,26 +93,40 @@ enum rfence {
     RFENCE_HFENCE_VVMA = 6,
 };
 
-static void sbi_rfence(enum rfence function, uint64_t hart, uint64_t start, uint64_t size, uint64_t id)
+/* *value: a1 as it comes back. Returns SBI's error. */
+static uint64_t sbi_call(uint64_t eid, uint64_t fid, const uint64_t args[5], uint64_t *value)
 {
-    register uint64_t a0 __asm__("a0") = 1;
-    register uint64_t a1 __asm__("a1") = hart;
-    register uint64_t a2 __asm__("a2") = start;
-    register uint64_t a3 __asm__("a3") = size;
-    register uint64_t a4 __asm__("a4") = id;
-    register uint64_t a6 __asm__("a6") = function;
-    register uint64_t a7 __asm__("a7") = SBI_EID_RFENCE;
+    register uint64_t a0 __asm__("a0") = args[0];
+    register uint64_t a1 __asm__("a1") = args[1];
+    register uint64_t a2 __asm__("a2") = args[2];
+    register uint64_t a3 __asm__("a3") = args[3];
+    register uint64_t a4 __asm__("a4") = args[4];
+    register uint64_t a6 __asm__("a6") = fid;
+    register uint64_t a7 __asm__("a7") = eid;
 
     __asm__ volatile("ecall" : "+r"(a0), "+r"(a1) : "r"(a2), "r"(a3), "r"(a4), "r"(a6), "r"(a7) : "memory");
+    *value = a1;
+    return a0;
+}
+
+bool rv64_cpu_has_fences(void)
+{
+    uint64_t there;
+
+    return sbi_call(SBI_EID_BASE, SBI_BASE_PROBE, (const uint64_t[5]){SBI_EID_RFENCE}, &there) == 0 && there != 0;
 }
 
 /* Of the pCPUs but the calling one; true if that is among them. */
 static bool rfence(uint64_t pcpus, enum rfence function, uint64_t start, uint64_t size, uint64_t id)
 {
     unsigned self = hal->pcpu_id();
+    uint64_t value;
 
     for (uint64_t left = pcpus & ~(UINT64_C(1) << self); left != 0; left &= left - 1) {
-        sbi_rfence(function, hal->pcpu_hart((unsigned)__builtin_ctzll(left)), start, size, id);
+        uint64_t hart = hal->pcpu_hart((unsigned)__builtin_ctzll(left));
+
+        /* A hart that has run a guest is there, and the firmware has the call (rv64_cpu_has_fences()): no error. */
+        (void)sbi_call(SBI_EID_RFENCE, function, (const uint64_t[5]){1, hart, start, size, id}, &value);
     }
     return (pcpus >> self & 1) != 0;
 }

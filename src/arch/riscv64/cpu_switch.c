@@ -64,7 +64,7 @@ unsigned rv64_cpu_vmid_bits(void)
 
 bool rv64_cpu_supported(void)
 {
-    return csr_exists(CSR_HSTATUS) && rv64_cpu_gpa_bits() != 0 && rv64_cpu_vmid_bits() != 0;
+    return csr_exists(CSR_HSTATUS) && rv64_cpu_gpa_bits() != 0 && rv64_cpu_vmid_bits() != 0 && rv64_cpu_has_fences();
 }
 
 /*
@@ -97,6 +97,16 @@ static void aia_enable(void)
     csr_write(CSR_HVIPRIO2, 0);
 }
 
+/*
+ * vsatp may be walked by speculation at any time, also from HS mode (18.2.17): it is off while hgatp changes, so that
+ * nothing of one VM is remembered as another's; and what isn't resident isn't walked.
+ */
+static void walks_stop(void)
+{
+    csr_write(CSR_VSATP, 0);
+    csr_write(CSR_HGATP, 0);
+}
+
 bool rv64_cpu_enable(void)
 {
     uint32_t found;
@@ -106,7 +116,13 @@ bool rv64_cpu_enable(void)
     features = features != 0 ? features : found;
     csr_write(CSR_HVIP, 0);
     csr_write(CSR_HIE, 0); /* VS-level interrupts are delegated: none is for HS mode */
-    csr_write(CSR_HGATP, 0);
+    walks_stop();
+    if (csr_exists(CSR_HSTATEEN0)) { /* Smstateen: what the world switch moves, and nothing else */
+        csr_write(CSR_HSTATEEN0, HSTATEEN_SWITCHED);
+        csr_write(CSR_HSTATEEN1, 0);
+        csr_write(CSR_HSTATEEN2, 0);
+        csr_write(CSR_HSTATEEN3, 0);
+    }
     if ((found & RV64_AIA) != 0) {
         aia_enable();
     }
@@ -119,7 +135,7 @@ void rv64_cpu_disable(void)
 {
     csr_write(CSR_HIDELEG, 0);
     csr_write(CSR_HEDELEG, 0);
-    csr_write(CSR_HGATP, 0);
+    walks_stop();
 }
 
 uint32_t rv64_cpu_features(void)
@@ -141,6 +157,7 @@ uint64_t rv64_cpu_vlenb(void)
 
 void rv64_cpu_controls_load(const struct rv64_controls *c)
 {
+    walks_stop();
     csr_clear(CSR_SSTATUS, SSTATUS_SPP | SSTATUS_SPIE);
     csr_set(CSR_SSTATUS, c->sstatus & SSTATUS_SPP);
     csr_write(CSR_HSTATUS, c->hstatus);
@@ -158,6 +175,7 @@ void rv64_cpu_controls_save(struct rv64_controls *c)
 {
     c->hstatus = (c->hstatus & ~HSTATUS_SPVP) | (csr_read(CSR_HSTATUS) & HSTATUS_SPVP);
     c->sstatus = csr_read(CSR_SSTATUS) & SSTATUS_SPP;
+    walks_stop(); /* the VS-level registers were saved before */
 }
 
 void rv64_cpu_hstatus_write(uint64_t hstatus)

@@ -71,6 +71,9 @@ enum rv64_cause {
 #define ENVCFG_PBMTE RV_BIT(62)
 #define ENVCFG_STCE RV_BIT(63)
 
+/* hstateen0 (Smstateen 1.0): the IMSIC's and AIA's registers, siselect, senvcfg */
+#define HSTATEEN_SWITCHED (RV_BIT(58) | RV_BIT(59) | RV_BIT(60) | RV_BIT(62))
+
 #define HCOUNTEREN_TM RV_BIT(1)
 
 /* hvictl (AIA 6.3.2) */
