@@ -114,7 +114,7 @@ static void sireg_write(struct rv64_frame *frame, uint64_t select, uint64_t valu
 
 static struct aia_file file;
 static uint64_t selected;
-static unsigned done, refused;
+static unsigned done, refused, signalled;
 
 static bool ref_access(unsigned csr, bool write, uint64_t mask, uint64_t value, uint64_t *old)
 {
@@ -167,6 +167,7 @@ static void check_pending(void)
 {
     bool external = file.delivery == 1 && aia_file_topei(&file) != 0;
 
+    signalled += external;
     assert_int_equal((rv64_model_cpu()->hvip & IRQ_VSE) != 0, external);
     if (has_ssaia()) {
         assert_int_equal(rv64_model_cpu()->sys[RV64_HVICTL], external ? 0x900ff : 0);
@@ -177,13 +178,15 @@ static void random_guest(struct rv64_frame *frame)
 {
     memset(&file, 0, sizeof(file));
     selected = 0;
-    done = refused = 0;
+    done = refused = signalled = 0;
     rv64_model_cpu()->sys[RV64_VSIE] = IRQ_SE;
     for (unsigned i = 0; i < STEPS; i++) {
+        static const uint16_t often[] = {VIMSIC_EIDELIVERY, VIMSIC_EITHRESHOLD, VIMSIC_EIE0, VIMSIC_EIE0 + 2};
         uint64_t likely = random_below(3) == 0 ? random_u64() : 0x70 + random_below(0x60);
 
+        likely = random_below(2) == 0 ? often[random_below(4)] : likely;
         for (unsigned r = 1; r < 32 && i % 16 == 0; r++) {
-            frame->x[r] = random_below(4) == 0 ? random_below(300) : random_u64();
+            frame->x[r] = random_below(2) == 0 ? random_below(random_below(2) == 0 ? 2 : 300) : random_u64();
         }
         if (i % 8 == 0) { /* else hardly any register is ever selected */
             selected = likely & 0x1ff;
@@ -207,7 +210,7 @@ static void each_instruction_does_what_the_text_says(bool ssaia)
 {
     start(ssaia, change_imsic);
     rv64_machine_run(vm, 0, random_guest);
-    assert_true(done > STEPS / 4 && refused > STEPS / 10);
+    assert_true(done > STEPS / 4 && refused > STEPS / 10 && signalled > STEPS / 100);
 }
 
 static void instructions_with_ssaia(void **state)
