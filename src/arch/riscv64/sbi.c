@@ -65,11 +65,9 @@ static uint64_t is_available(uint64_t eid)
            eid < SBI_LEGACY_COUNT || extension(eid) != NULL;
 }
 
-static int base_call(struct rv64_vcpu *v)
+static __attribute__((noinline)) int other_base_call(struct rv64_vcpu *v)
 {
     switch (v->frame.x[SBI_A6]) {
-    case BASE_GET_SPEC_VERSION:
-        return sbi_return(v, SBI_SUCCESS, SBI_SPEC_2_0);
     case BASE_GET_IMPL_ID:
         return sbi_return(v, SBI_SUCCESS, IMPL_ID);
     case BASE_GET_IMPL_VERSION:
@@ -85,15 +83,24 @@ static int base_call(struct rv64_vcpu *v)
     }
 }
 
+static inline int base_call(struct rv64_vcpu *v)
+{
+    return v->frame.x[SBI_A6] != BASE_GET_SPEC_VERSION ? other_base_call(v)
+                                                       : sbi_return(v, SBI_SUCCESS, SBI_SPEC_2_0);
+}
+
 /* ---- TIME, IPI --------------------------------------------------------------------------------------------------- */
 
-static int time_call(struct rv64_vcpu *v)
+static __attribute__((noinline)) int time_call(struct rv64_vcpu *v)
 {
+    uint64_t compare = sbi_arg(v, 0);
+
     if (v->frame.x[SBI_A6] != TIME_SET_TIMER) {
         return sbi_error(v, SBI_ERR_NOT_SUPPORTED);
     }
-    rv64_timer_set(v, sbi_arg(v, 0));
-    return sbi_error(v, SBI_SUCCESS);
+    (void)sbi_error(v, SBI_SUCCESS);
+    rv64_timer_set(v, compare);
+    return RV64_RESUME;
 }
 
 void sbi_send_ipi(struct rv64_vcpu *v, uint64_t vcpus)
@@ -107,7 +114,7 @@ void sbi_send_ipi(struct rv64_vcpu *v, uint64_t vcpus)
     }
 }
 
-static int ipi_call(struct rv64_vcpu *v)
+static __attribute__((noinline)) int ipi_call(struct rv64_vcpu *v)
 {
     enum sbi_error error;
     uint64_t vcpus;
@@ -141,7 +148,7 @@ enum sbi_error sbi_fence(struct rv64_vcpu *v, uint64_t vcpus, enum rv64_fence ki
     return SBI_SUCCESS;
 }
 
-static int rfence_call(struct rv64_vcpu *v)
+static __attribute__((noinline)) int rfence_call(struct rv64_vcpu *v)
 {
     static const uint8_t kinds[] = {
         [RFENCE_FENCE_I] = RV64_FENCE_I,
@@ -183,7 +190,7 @@ static int hypercall(struct rv64_vcpu *v)
     return sbi_leave(v, AXVM_EXIT_HYPERCALL);
 }
 
-static int rare_call(struct rv64_vcpu *v, uint64_t eid)
+static __attribute__((noinline)) int rare_call(struct rv64_vcpu *v, uint64_t eid)
 {
     const struct sbi_extension *e = extension(eid);
     uint64_t fid = v->frame.x[SBI_A6];
@@ -197,6 +204,7 @@ static int rare_call(struct rv64_vcpu *v, uint64_t eid)
     return eid < SBI_LEGACY_COUNT ? sbi_legacy(v, eid) : sbi_error(v, SBI_ERR_NOT_SUPPORTED);
 }
 
+/* The calls are not inlined: what needs no stack frame shall have none. */
 int rv64_sbi(struct rv64_vcpu *v)
 {
     uint64_t eid = v->frame.x[SBI_A7];
