@@ -85,7 +85,8 @@ entry:
     call    metal_main
     j       park
 
-/* a1: the pCPU's struct percpu, on top of its stack. */
+/* a1: the pCPU's struct percpu, on top of its stack. Aligned, since firmware puts it into stvec, too. */
+    .balign 4
     .global secondary_entry
 secondary_entry:
     begin
