@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * A guest that accesses emulated devices by every kind of instruction. What it has to do the CPU itself shows: each one
- * is executed on memory and on a device that holds the same, and must leave the same registers and contents.
- */
-#include "guest.h"
+/* The accesses of aarch64, at EL1 and EL0. */
+#include "mmio.h"
 
 #define LIST_OF_INSTRUCTIONS(X)                                                                                        \
     /* eight bytes: GICD_IROUTER */                                                                                    \
@@ -112,30 +109,20 @@ LIST_OF_INSTRUCTIONS(DEFINE)
 
 enum window_name { DOUBLES, BYTES, HALF };
 
-static const struct instruction {
-    const char *text;
-    const char *code;
-    enum window_name window;
-    int offset; /* of the base register's value in the window */
-} instructions[] = {
+struct instruction instructions[] = {
 #define ROW(name, window, offset, text) {text, insn_##name, window, offset},
     LIST_OF_INSTRUCTIONS(ROW)
 #undef ROW
+    {0},
 };
 
 /* mmio_entry.S */
-struct registers {
-    uint64_t x[8];
-    uint64_t q[16];
-} __attribute__((aligned(16)));
-
 struct user {
     uint64_t x[8];
     uint64_t pc, pstate, esr, far;
 };
 
 extern const char mmio_run_user[];
-void mmio_run(struct registers *registers, const void *instruction);
 void mmio_run_sp0(struct registers *registers, const void *instruction);
 void mmio_user(struct user *user);
 
@@ -171,20 +158,7 @@ static uint64_t user_address(const void *at)
     return (uint64_t)(uintptr_t)at + USER_ALIAS;
 }
 
-/* ---- Windows: the same in memory and in a device ---- */
-
-#define WINDOW_BYTES 64U
-
-static uint8_t memory[64 + WINDOW_BYTES + 64] __attribute__((aligned(64)));
-
-static const struct window {
-    unsigned unit, size;
-    uint64_t mask; /* of the bits of a unit that are there */
-} windows[] = {
-    [DOUBLES] = {8, WINDOW_BYTES, UINT64_C(0xff80ffffff)},
-    [BYTES] = {1, WINDOW_BYTES, 0xf8},
-    [HALF] = {2, 2, 0xffff},
-};
+/* ---- Windows ---- */
 
 static uint64_t window_device(enum window_name name)
 {
@@ -193,12 +167,37 @@ static uint64_t window_device(enum window_name name)
     return (name == HALF ? machine.uart : machine.arch.gicd) + offsets[name];
 }
 
-static uint64_t window_memory(void)
+struct window window_get(unsigned window)
 {
-    return (uint64_t)(uintptr_t)&memory[64];
+    static const struct window windows[] = {
+        [DOUBLES] = {8, 64, UINT64_C(0xff80ffffff), 0},
+        [BYTES] = {1, 64, 0xf8, 0},
+        [HALF] = {2, 2, 0xffff, 0},
+    };
+    struct window got = windows[window];
+
+    got.device = window_device(window);
+    return got;
 }
 
-static void unit_write(uint64_t at, unsigned unit, uint64_t value)
+void window_open(unsigned window)
+{
+    (void)window;
+}
+
+void window_close(unsigned window)
+{
+    (void)window;
+}
+
+static void fill(enum window_name name)
+{
+    const struct window window = window_get(name);
+
+    window_fill(&window, window.device);
+}
+
+void unit_write(uint64_t at, unsigned unit, uint64_t value)
 {
     switch (unit) {
     case 1:
@@ -213,7 +212,7 @@ static void unit_write(uint64_t at, unsigned unit, uint64_t value)
     }
 }
 
-static uint64_t unit_read(uint64_t at, unsigned unit)
+uint64_t unit_read(uint64_t at, unsigned unit)
 {
     uint64_t value;
 
@@ -231,23 +230,21 @@ static uint64_t unit_read(uint64_t at, unsigned unit)
     return value;
 }
 
-static uint64_t pattern(unsigned i)
+/* ---- Levels ---- */
+
+static bool run_el1h(struct registers *registers, const void *code)
 {
-    return (i + 1) * UINT64_C(0x9e3779b97f4a7c15) ^ UINT64_C(0x80808080808080);
+    catch_begin();
+    mmio_run(registers, code);
+    return !catch_end().happened;
 }
 
-static void window_fill(const struct window *window, uint64_t at)
+static bool run_el1t(struct registers *registers, const void *code)
 {
-    for (unsigned i = 0; i < window->size; i += window->unit) {
-        unit_write(at + i, window->unit, pattern(i) & window->mask);
-    }
+    catch_begin();
+    mmio_run_sp0(registers, code);
+    return !catch_end().happened;
 }
-
-/* ---- One instruction, on memory and on a device ---- */
-
-enum level { EL1H, EL1T, EL0, LEVELS };
-
-static const char *const level_names[] = {"EL1h", "EL1t", "EL0"};
 
 static bool run_user(struct registers *registers, const void *code)
 {
@@ -261,81 +258,9 @@ static bool run_user(struct registers *registers, const void *code)
     return EC(user.esr) == EC_SVC64;
 }
 
-/* The registers afterwards; false: it has trapped. */
-static bool run(const struct instruction *insn, enum level level, uint64_t base, struct registers *registers)
-{
-    for (unsigned i = 0; i < 8; i++) {
-        registers->x[i] = pattern(100 + i);
-        registers->q[2 * i] = pattern(200 + i);
-        registers->q[2 * i + 1] = pattern(300 + i);
-    }
-    registers->x[1] = base + (uint64_t)insn->offset;
-    registers->x[4] = 8;
-    registers->x[5] = UINT64_C(0x12345678ffffffff);
-    if (level == EL0) {
-        return run_user(registers, insn->code);
-    }
-    catch_begin();
-    (level == EL1H ? mmio_run : mmio_run_sp0)(registers, insn->code);
-    return !catch_end().happened;
-}
-
-static void compare(const struct instruction *insn, const struct registers *wanted, const struct registers *got)
-{
-    for (unsigned i = 0; i < 8; i++) {
-        if (wanted->x[i] != got->x[i]) {
-            check_failed(insn->text, (int)i, "general register", got->x[i], wanted->x[i]);
-        }
-    }
-    for (unsigned i = 0; i < 16; i++) {
-        if (wanted->q[i] != got->q[i]) {
-            check_failed(insn->text, (int)i / 2, i % 2 == 0 ? "q register, low" : "q register, high", got->q[i],
-                         wanted->q[i]);
-        }
-    }
-}
-
-static void compare_windows(const struct instruction *insn)
-{
-    const struct window *window = &windows[insn->window];
-
-    for (unsigned i = 0; i < window->size; i += window->unit) {
-        uint64_t wanted = unit_read(window_memory() + i, window->unit) & window->mask;
-        uint64_t got = unit_read(window_device(insn->window) + i, window->unit) & window->mask;
-
-        if (wanted != got) {
-            check_failed(insn->text, (int)i, "content", got, wanted);
-        }
-    }
-}
-
-static void test_instruction(const struct instruction *insn, enum level level)
-{
-    static struct registers on_memory, on_device;
-    uint64_t here = window_memory() + USER_ALIAS;
-    uint64_t there = window_device(insn->window);
-
-    window_fill(&windows[insn->window], window_memory());
-    window_fill(&windows[insn->window], there);
-    if (!run(insn, level, here, &on_memory) || !run(insn, level, there, &on_device)) {
-        check_failed(insn->text, (int)level, "trapped", 1, 0);
-        return;
-    }
-    on_memory.x[1] += there - here;
-    compare(insn, &on_memory, &on_device);
-    compare_windows(insn);
-}
-
-static void test_instructions(void)
-{
-    for (enum level level = EL1H; level < LEVELS; level++) {
-        for (unsigned i = 0; i < sizeof(instructions) / sizeof(instructions[0]); i++) {
-            test_instruction(&instructions[i], level);
-        }
-        print("mmio: %u instructions do at %s on devices what they do on memory\n",
-              (unsigned)(sizeof(instructions) / sizeof(instructions[0])), level_names[level]);
-    }
-}
+const struct level levels[] = {
+    {"EL1h", USER_ALIAS, 0, run_el1h}, {"EL1t", USER_ALIAS, 0, run_el1t}, {"EL0", USER_ALIAS, 0, run_user}, {0},
+};
 
 /* ---- Where they aren't aligned, or on two pages ---- */
 
@@ -344,7 +269,7 @@ static void test_unaligned(void)
     uint64_t at = window_device(DOUBLES) + 4;
     uint64_t low, high, both, next;
 
-    window_fill(&windows[DOUBLES], at - 4);
+    fill(DOUBLES);
     low = mmio_read32(at);
     high = mmio_read32(at + 4);
     at += NORMAL_ALIAS;
@@ -470,7 +395,7 @@ static const uint16_t t32_code[] __attribute__((aligned(4))) = {
 
 static void run_t32(uint64_t pstate, struct user *user)
 {
-    window_fill(&windows[BYTES], window_device(BYTES));
+    fill(BYTES);
     *user = (struct user){
         .x = {0, window_device(BYTES)},
         .pc = user_address(t32_code),
@@ -493,7 +418,7 @@ static void test_aarch32(void)
         return;
     }
     barrier("dsb sy; ic iallu; dsb sy; isb");
-    window_fill(&windows[BYTES], window_device(BYTES));
+    fill(BYTES);
     first = mmio_read32(window_device(BYTES));
     second = mmio_read32(window_device(BYTES) + 4);
     run_t32(0, &user);
@@ -520,7 +445,7 @@ static void test_big_endian(void)
     struct user user = {.x = {0, doubles}, .pc = user_address(big_code), .pstate = PSTATE_DAIF};
     uint64_t before[3];
 
-    window_fill(&windows[DOUBLES], doubles);
+    fill(DOUBLES);
     for (unsigned i = 0; i < 3; i++) {
         before[i] = unit_read(doubles + 8 * i, 8);
     }
