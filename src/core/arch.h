@@ -10,6 +10,7 @@
 #define AXVM_CORE_ARCH_H
 
 #include "core/vcpu.h"
+#include <axvm/hal.h>
 
 struct arch_device_type {
     enum axvm_emu_type type;
@@ -24,6 +25,9 @@ struct axvm_arch {
     size_t vcpu_size;
     const struct arch_device_type *devices; /* `devices_count` rows; types not listed can't be emulated */
     size_t devices_count;
+
+    /* Whether the host has what only this architecture asks of it (axvm/hal.h says so where it is). NULL: nothing. */
+    bool (*host_is_complete)(const struct axvm_hal *host);
 
     /* The calling pCPU. */
     bool (*supported)(void);

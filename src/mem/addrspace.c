@@ -88,11 +88,28 @@ void addrspace_clear(struct addrspace *as, uint64_t start, uint64_t size)
     (void)pagetable_unmap(&as->table, gpa(start), size, leaf_release, as);
 }
 
+/* Guests that touch a page touch its neighbours: so many pages, aligned, are populated together where nothing is. */
+#define AROUND_ORDER 2U
+#define AROUND_SIZE (AXVM_PAGE_SIZE << AROUND_ORDER)
+
+/* While logging, pages are looked at one by one. */
+static inline unsigned order_around(const struct addrspace *as, const struct area *area, uint64_t addr,
+                                    const struct pt_slot *slot)
+{
+    uint64_t offset = (addr & ~(AROUND_SIZE - 1)) - area->gpa.v;
+
+    return !as->logging && offset < area->size && AROUND_SIZE <= area->size - offset &&
+                   pagetable_is_free(&as->table, slot, AROUND_ORDER)
+               ? AROUND_ORDER
+               : 0;
+}
+
 /* addrspace_populate(), inline for the fault. */
 static inline int populate(struct addrspace *as, const struct area *area, uint64_t addr, uint32_t flags)
 {
     struct pt_slot slot;
-    hpa_t frame;
+    unsigned order;
+    hpa_t frames;
 
     if (pagetable_probe(&as->table, gpa(addr), &slot)) {
         return AXVM_EEXIST;
@@ -100,12 +117,16 @@ static inline int populate(struct addrspace *as, const struct area *area, uint64
     if (area->backing != AREA_LAZY) {
         return AXVM_EFAULT;
     }
-    if (hal->frames_alloc(0, &frame) != AXVM_OK) {
+    order = order_around(as, area, addr, &slot);
+    if (order != 0 && hal->frames_alloc(order, &frames) != AXVM_OK) {
+        order = 0;
+    }
+    if (order == 0 && hal->frames_alloc(0, &frames) != AXVM_OK) {
         return fail(AXVM_ENOMEM, "address space: no frame for %#llx", (unsigned long long)addr);
     }
-    zero_frames(as, frame, AXVM_PAGE_SIZE);
-    if (pagetable_fill(&as->table, &slot, gpa(addr), frame, flags) != AXVM_OK) {
-        hal->frames_free(frame, 0);
+    zero_frames(as, frames, AXVM_PAGE_SIZE << order);
+    if (pagetable_fill(&as->table, &slot, gpa(addr), order, frames, flags) != AXVM_OK) {
+        hal->frames_free(frames, order);
         return fail(AXVM_ENOMEM, "address space: no frame for the table for %#llx", (unsigned long long)addr);
     }
     return AXVM_OK;

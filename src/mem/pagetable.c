@@ -681,27 +681,54 @@ int pagetable_map(struct pagetable *table, gpa_t start, hpa_t target, uint64_t s
     return error;
 }
 
-/* Make the tables that the way down to the page lacks. */
-static __attribute__((noinline)) int reach_and_fill(struct pagetable *table, struct pt_slot *slot, gpa_t page,
-                                                    hpa_t frame, uint32_t flags)
+/* The entry of the first of the 2^order pages around that of `slot`. */
+static _Atomic uint64_t *first_entry(const struct pt_slot *slot, unsigned order)
 {
-    int error = slot_reach(table, slot, page.v, 0);
-
-    if (error != AXVM_OK) {
-        prune(table, page.v);
-        return error;
-    }
-    return pagetable_fill(table, slot, page, frame, flags);
+    return slot->entry - (slot->addr >> AXVM_PAGE_SHIFT & ((1U << order) - 1));
 }
 
-int pagetable_fill(struct pagetable *table, struct pt_slot *slot, gpa_t page, hpa_t frame, uint32_t flags)
+bool pagetable_is_free(const struct pagetable *table, const struct pt_slot *slot, unsigned order)
 {
-    const struct pt_format *format = table->format;
+    const _Atomic uint64_t *entry = first_entry(slot, order);
+    uint64_t present = 0;
 
     if (slot->level > 0) {
-        return reach_and_fill(table, slot, page, frame, flags);
+        return true; /* there is no table yet */
     }
-    entry_write(slot->entry, pa_encode(format, frame.v) | flags_encode(format, flags) | format->leaf_bits[0]);
+    for (unsigned i = 0; i < 1U << order; i++) {
+        present |= entry_read(&entry[i]);
+    }
+    return !is_present(table, present);
+}
+
+/* Make the tables that the way down to the page lacks. */
+static __attribute__((noinline)) int reach_and_fill(struct pagetable *table, struct pt_slot *slot, gpa_t addr,
+                                                    unsigned order, hpa_t frames, uint32_t flags)
+{
+    int error = slot_reach(table, slot, addr.v, 0);
+
+    if (error != AXVM_OK) {
+        prune(table, addr.v);
+        return error;
+    }
+    slot->addr = addr.v;
+    return pagetable_fill(table, slot, addr, order, frames, flags);
+}
+
+int pagetable_fill(struct pagetable *table, struct pt_slot *slot, gpa_t addr, unsigned order, hpa_t frames,
+                   uint32_t flags)
+{
+    const struct pt_format *format = table->format;
+    uint64_t bits = flags_encode(format, flags) | format->leaf_bits[0];
+    _Atomic uint64_t *entry;
+
+    if (slot->level > 0) {
+        return reach_and_fill(table, slot, addr, order, frames, flags);
+    }
+    entry = first_entry(slot, order);
+    for (uint64_t i = 0; i < UINT64_C(1) << order; i++) {
+        entry_write(&entry[i], pa_encode(format, frames.v + (i << AXVM_PAGE_SHIFT)) | bits);
+    }
     publish(table);
     return AXVM_OK;
 }

@@ -147,11 +147,14 @@ bool pagetable_find(const struct pagetable *table, gpa_t addr, struct pt_leaf *l
 bool pagetable_next(const struct pagetable *table, gpa_t start, uint64_t size, struct pt_leaf *leaf);
 
 /*
- * The quick way to map a page, with one walk. probe: whether something maps `addr`; if not, fill maps the page there to
- * `frame`. Range, frame and flags must be sound. AXVM_ENOMEM, not logged: nothing has changed.
+ * The quick way to map pages, with one walk. probe: whether something maps `addr`. If not, is_free: whether nothing maps
+ * any of the 2^order pages, aligned, around it (at most a table of them); and fill maps those to `frames`. Range, frames
+ * and flags must be sound. AXVM_ENOMEM, not logged: nothing has changed.
  */
 bool pagetable_probe(struct pagetable *table, gpa_t addr, struct pt_slot *slot);
-int pagetable_fill(struct pagetable *table, struct pt_slot *slot, gpa_t page, hpa_t frame, uint32_t flags);
+bool pagetable_is_free(const struct pagetable *table, const struct pt_slot *slot, unsigned order);
+int pagetable_fill(struct pagetable *table, struct pt_slot *slot, gpa_t addr, unsigned order, hpa_t frames,
+                   uint32_t flags);
 
 extern const struct pt_format pt_aarch64_stage2; /* Arm ARM D8.3; VTCR_EL2 */
 extern const struct pt_format pt_aarch64_el2;    /* EL2 stage 1 without VHE, for the metal host's own map */

@@ -239,7 +239,18 @@ static void test_allocated_areas_fall_back_to_smaller_runs(void **state)
     end();
 }
 
-static void test_lazy_areas_take_a_zeroed_page_on_the_first_touch(void **state)
+/* Pages mapped from `start` on, of `count`. */
+static unsigned mapped_of(uint64_t start, unsigned count)
+{
+    unsigned mapped = 0;
+
+    for (unsigned i = 0; i < count; i++) {
+        mapped += is_mapped(start + i * AXVM_PAGE_SIZE);
+    }
+    return mapped;
+}
+
+static void test_lazy_areas_take_zeroed_pages_on_the_first_touch(void **state)
 {
     size_t frames;
 
@@ -247,15 +258,50 @@ static void test_lazy_areas_take_a_zeroed_page_on_the_first_touch(void **state)
     begin();
     assert_int_equal(addrspace_map_alloc(&as, gpa(BASE), GIB(8), AXVM_MEM_RW, true), AXVM_OK);
     frames = fake_hal_frames_used();
-    assert_false(is_mapped(BASE + KIB(8)));
-    assert_true(page_is(BASE + KIB(8), 0));
-    assert_true(is_mapped(BASE + KIB(8)));
-    assert_false(is_mapped(BASE + KIB(4)));
-    assert_false(is_mapped(BASE + KIB(12)));
-    assert_int_equal(fake_hal_frames_used(), frames + 3); /* the page and two tables */
-    assert_int_equal(zeroed, KIB(4));
-    guest_write(BASE + KIB(12), 1);
-    assert_int_equal(fake_hal_frames_used(), frames + 4);
+    assert_int_equal(mapped_of(BASE, 16), 0);
+    for (unsigned i = 0; i < 4; i++) { /* four at a time, whichever it is */
+        assert_true(page_is(BASE + (5 * i) * KIB(4), 0));
+        assert_int_equal(mapped_of(BASE, 16), 4 * (i + 1));
+        assert_int_equal(fake_hal_frames_used(), frames + 4 * (i + 1) + 2); /* and two tables */
+        assert_int_equal(zeroed, KIB(16) * (i + 1));
+    }
+    for (unsigned i = 0; i < 16; i++) {
+        assert_true(page_is(BASE + i * KIB(4), 0));
+        guest_write(BASE + i * KIB(4), (uint8_t)(i + 1));
+    }
+    for (unsigned i = 0; i < 16; i++) {
+        assert_int_equal(guest_read(BASE + i * KIB(4)), i + 1); /* each is another frame */
+    }
+    assert_int_equal(fake_hal_frames_used(), frames + 18);
+    end();
+}
+
+static void test_a_lazy_page_comes_alone_where_its_neighbours_cannot(void **state)
+{
+    (void)state;
+    begin();
+    assert_int_equal(addrspace_map_alloc(&as, gpa(BASE + KIB(4)), KIB(40), AXVM_MEM_RW, true), AXVM_OK);
+    guest_write(BASE + KIB(12), 1); /* not all of the four are the area's */
+    assert_int_equal(mapped_of(BASE, 12), 1);
+    guest_write(BASE + KIB(40), 1);
+    assert_int_equal(mapped_of(BASE, 12), 2);
+    guest_write(BASE + KIB(20), 1);
+    assert_int_equal(mapped_of(BASE, 12), 6);
+    assert_int_equal(addrspace_unmap(&as, gpa(BASE + KIB(4)), KIB(40)), AXVM_OK);
+
+    assert_int_equal(addrspace_map_alloc(&as, gpa(BASE), KIB(64), AXVM_MEM_RW, true), AXVM_OK);
+    fake_hal_fail_orders_from(1);
+    guest_write(BASE + KIB(8), 7); /* no run of four frames */
+    assert_int_equal(mapped_of(BASE, 16), 1);
+    fake_hal_fail_orders_from(UINT_MAX);
+    guest_write(BASE + KIB(4), 8); /* one of the four is there */
+    assert_int_equal(mapped_of(BASE, 16), 2);
+    assert_int_equal(guest_read(BASE + KIB(8)), 7);
+
+    assert_int_equal(addrspace_log_start(&as), AXVM_OK); /* pages are looked at one by one */
+    guest_write(BASE + KIB(32), 1);
+    assert_int_equal(mapped_of(BASE, 16), 3);
+    assert_int_equal(addrspace_log_stop(&as), AXVM_OK);
     end();
 }
 
@@ -1151,7 +1197,8 @@ int main(void)
         TEST(test_allocated_areas_are_zeroed_and_mapped_at_once),
         TEST(test_allocated_areas_use_the_largest_runs_the_host_has),
         TEST(test_allocated_areas_fall_back_to_smaller_runs),
-        TEST(test_lazy_areas_take_a_zeroed_page_on_the_first_touch),
+        TEST(test_lazy_areas_take_zeroed_pages_on_the_first_touch),
+        TEST(test_a_lazy_page_comes_alone_where_its_neighbours_cannot),
         TEST(test_a_lazy_fault_costs_one_publish_and_no_flush),
         TEST(test_a_lazy_fault_is_not_misled_by_a_table_that_is_gone),
         TEST(test_what_cannot_be_an_area_is_refused),

@@ -425,6 +425,11 @@ static int fdt_irq(struct axvm *base, void *fdt, uint32_t irq)
 
 /* ---- The table --------------------------------------------------------------------------------------------------- */
 
+static bool host_is_complete(const struct axvm_hal *host)
+{
+    return host->irq_set_active != NULL;
+}
+
 static int cpu_enable(void)
 {
     a64_cpu_enable();
@@ -438,6 +443,7 @@ const struct axvm_arch axvm_arch_aarch64 = {
     .vcpu_size = sizeof(struct a64_vcpu),
     .devices = devices,
     .devices_count = sizeof(devices) / sizeof(devices[0]),
+    .host_is_complete = host_is_complete,
     .supported = a64_cpu_supported,
     .cpu_enable = cpu_enable,
     .cpu_disable = a64_cpu_disable,

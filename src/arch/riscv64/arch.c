@@ -63,6 +63,7 @@ static const struct addrspace_tlb tlb = {
     .flush_range = tlb_flush_range,
     .flush_all = tlb_flush_all,
     .publish = rv64_cpu_table_publish,
+    .zero = rv64_cpu_zero,
     .written = written,
 };
 
@@ -211,7 +212,7 @@ static void vector_reset(struct rv64_vector *vector)
     }
 }
 
-/* A CPU without Ssaia takes its CSRs for illegal instructions: those of a guest that is to have them come here first. */
+/* A CPU without Ssaia takes its CSRs for illegal instructions: a guest's that is to have them come here first. */
 static uint64_t hedeleg(const struct rv64_vcpu *v)
 {
     bool lacks = rv64_vm(v->base.vm)->has_imsic && (rv64_cpu_features() & RV64_AIA) == 0;
@@ -472,6 +473,11 @@ static int fdt_irq(struct axvm *base, void *fdt, uint32_t irq)
 
 /* ---- The table --------------------------------------------------------------------------------------------------- */
 
+static bool host_is_complete(const struct axvm_hal *host)
+{
+    return host->pcpu_hart != NULL;
+}
+
 static int cpu_enable(void)
 {
     return rv64_cpu_enable() ? AXVM_OK : fail(AXVM_EUNSUPPORTED, "pCPU %u lacks what others have", hal->pcpu_id());
@@ -484,6 +490,7 @@ const struct axvm_arch axvm_arch_riscv64 = {
     .vcpu_size = sizeof(struct rv64_vcpu),
     .devices = devices,
     .devices_count = sizeof(devices) / sizeof(devices[0]),
+    .host_is_complete = host_is_complete,
     .supported = rv64_cpu_supported,
     .cpu_enable = cpu_enable,
     .cpu_disable = rv64_cpu_disable,

@@ -81,4 +81,7 @@ void rv64_cpu_gstage_flush_local(uint64_t gpa); /* one page of the current VMID,
 /* New table entries are visible to every walker from here on. */
 void rv64_cpu_table_publish(void);
 
+/* Zero [start, start+size), a multiple of 4 KiB. */
+void rv64_cpu_zero(void *start, uint64_t size);
+
 #endif

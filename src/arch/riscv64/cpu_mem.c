@@ -209,6 +209,17 @@ void rv64_cpu_gstage_flush_local(uint64_t gpa)
     __asm__ volatile("fence rw, rw\n\t.insn r 0x73, 0, 0x31, x0, %0, x0" ::"r"(gpa >> 2) : "memory");
 }
 
+#define ZERO_BLOCK 256U
+
+void rv64_cpu_zero(void *start, uint64_t size)
+{
+    char *end = (char *)start + size;
+
+    for (char *at = start; at != end; at += ZERO_BLOCK) {
+        __asm__ volatile(".set n, 0\n\t.rept 32\n\tsd zero, n(%0)\n\t.set n, n + 8\n\t.endr" ::"r"(at) : "memory");
+    }
+}
+
 void rv64_cpu_table_publish(void)
 {
     __asm__ volatile("fence rw, rw" ::: "memory");

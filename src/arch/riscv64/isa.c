@@ -7,8 +7,8 @@
 
 /*
  * Extensions that need nothing of a hypervisor but to be there, in the order that a string has them: single letters
- * first (Unprivileged ISA, chapter 36). Not here, since a guest would miss something: h; zicbom and zicboz (they want their
- * block sizes told); zawrs (its stall traps like WFI); counters (zicntr is read-only but for time).
+ * first (Unprivileged ISA, chapter 36). Not here, since a guest would miss something: h; zicbom and zicboz (they want
+ * their block sizes told); zawrs (its stall traps like WFI); counters (zicntr is read-only but for time).
  */
 static const char single[] = "imafdc";
 static const char *const several[] = {
@@ -18,8 +18,8 @@ static const char *const several[] = {
 };
 
 /*
- * Set up by the world switch, if looking at the CPU says that they are there. Of Svpbmt there is only a bit in henvcfg to
- * see, which QEMU 7.2 has in any case; so it must be stated, too.
+ * Set up by the world switch, if looking at the CPU says that they are there. Of Svpbmt there is only a bit in henvcfg
+ * to see, which QEMU 7.2 has in any case; so it must be stated, too.
  */
 static const struct {
     const char *name;

@@ -416,6 +416,11 @@ void rv64_cpu_gstage_flush_local(uint64_t addr)
     flush((struct rv64_model_flush){RV64_FLUSH_GSTAGE_LOCAL, 0, self, current_vmid(), addr, AXVM_PAGE_SIZE, 0});
 }
 
+void rv64_cpu_zero(void *start, uint64_t size)
+{
+    memset(start, 0, size);
+}
+
 void rv64_cpu_table_publish(void)
 {
     rv64_model.publishes++;
