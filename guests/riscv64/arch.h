@@ -199,6 +199,7 @@ static inline bool sbi_has(uint64_t extension)
 void plic_enable(unsigned irq); /* on this CPU, with priority 1 */
 void plic_disable(unsigned irq);
 void plic_handler(unsigned irq, void (*handler)(unsigned irq));
+extern void (*external_handler)(void); /* NULL, or what is called instead of claiming anything */
 
 /* ---- ns16550 ---- */
 

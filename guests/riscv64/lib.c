@@ -100,6 +100,8 @@ void irq_init_cpu(void)
     csr_set(sie, UINT64_C(1) << IRQ_EXTERNAL);
 }
 
+void (*external_handler)(void);
+
 static void external(void)
 {
     uint64_t claim = machine.arch.plic + PLIC_CLAIM(machine.arch.context[cpu_id()]);
@@ -193,7 +195,7 @@ static void interrupt(uint64_t number)
         timer_handler(timer);
         break;
     case IRQ_EXTERNAL:
-        external();
+        (external_handler != NULL ? external_handler : external)();
         break;
     default:
         check_failed(__FILE__, __LINE__, "interrupt", number, 0);
@@ -279,9 +281,11 @@ static uint32_t number(const void *fdt, int node, const char *property)
 static unsigned intc_cpu(const void *fdt, uint32_t phandle)
 {
     int node = fdt_parent_offset(fdt, fdt_node_offset_by_phandle(fdt, phandle));
+    const void *reg = fdt_getprop(fdt, node, "reg", NULL);
+    uint64_t id = reg != NULL ? fdt_number(reg, fdt_address_cells(fdt, fdt_parent_offset(fdt, node))) : UINT64_MAX;
     unsigned cpu = 0;
 
-    while (cpu < machine.cpu_count && machine.cpu_ids[cpu] != number(fdt, node, "reg")) {
+    while (cpu < machine.cpu_count && machine.cpu_ids[cpu] != id) {
         cpu++;
     }
     return cpu;

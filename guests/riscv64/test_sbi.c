@@ -142,14 +142,37 @@ static void test_pmu(void)
     CHECK_ERROR(SBI_ERR_INVALID_PARAM, SBI_PMU, 5, counters + 100); /* read a firmware counter that isn't there */
 }
 
+static volatile unsigned timer_interrupts;
+
+static void timer_fired(const struct guest_timer *timer)
+{
+    timer_interrupts = timer_interrupts + 1;
+    timer->stop();
+}
+
+/* By its interrupt: to a guest, QEMU 7.2 doesn't show sip.STIP when stimecmp has set it. */
+static void check_fires(uint64_t due, bool wanted)
+{
+    timer_interrupts = 0;
+    CHECK_ERROR(SBI_SUCCESS, SBI_TIME, 0, due);
+    irq_enable();
+    for (uint64_t until = ticks() + ticks_per_second() / (wanted ? 1 : 500); ticks() < until;) {
+        if (timer_interrupts != 0) {
+            break;
+        }
+    }
+    irq_disable();
+    check_equal(timer_interrupts, wanted);
+}
+
 static void test_set_timer(void)
 {
-    CHECK_ERROR(SBI_SUCCESS, SBI_TIME, 0, 0);
-    for (uint64_t until = ticks() + ticks_per_second() / 1000; ticks() < until;) {
-    }
-    check((csr_read(sip) & UINT64_C(1) << IRQ_TIMER) != 0);
-    CHECK_ERROR(SBI_SUCCESS, SBI_TIME, 0, UINT64_MAX);
-    check((csr_read(sip) & UINT64_C(1) << IRQ_TIMER) == 0);
+    timer_enable(guest_timers, timer_fired);
+    check_fires(0, true);
+    check_fires(ticks(), true);
+    check_fires(ticks() + ticks_per_second() / 1000, true);
+    check_fires(UINT64_MAX, false);
+    csr_clear(sie, UINT64_C(1) << IRQ_TIMER);
 }
 
 void test_sbi(void)
@@ -238,7 +261,7 @@ void test_legacy(void)
     check_equal(legacy(4, (uintptr_t)&mask, 7), 0);
     check(has_ipi());
     check_equal(legacy(4, (uintptr_t)&mask, 7), 0);
-    check_equal(legacy(3, 0, 7), 0); /* clear_ipi */
+    check((int64_t)legacy(3, 0, 7) >= 0); /* clear_ipi: 0, or what the implementation says if there was one */
     check(!soft_pending());
     check_equal(legacy(5, (uintptr_t)&mask, 7), 0);
     check_equal(legacy(6, (uintptr_t)&mask, 0x1000), 0);
