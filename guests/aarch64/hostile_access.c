@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Memory: every instruction form on every kind of address, also through translation tables that are up to no good. */
-#include "hostile.h"
+#include "hostile_parts.h"
 #include <string.h>
 
 #define BASE 1U /* x1 has the address */
@@ -55,7 +55,7 @@ static void check_effects(struct hostile_cpu *cpu, uint32_t insn, const uint64_t
                    (unsigned long long)before[i], (unsigned long long)cpu->x[i]);
         }
     }
-    if (cpu->pc != (left_by_svc(cpu) ? start + 8 : start)) {
+    if (cpu->pc != (left_by_end(cpu) ? start + 8 : start)) {
         failed(cpu, "%08x at %#llx: esr %#llx at pc %#llx, not %#llx", insn, (unsigned long long)before[BASE],
                (unsigned long long)cpu->esr, (unsigned long long)cpu->pc, (unsigned long long)start);
     }
@@ -195,42 +195,21 @@ void op_alias(struct hostile_cpu *cpu)
     (void)reg_read(S3_0_C7_C4_0); /* PAR_EL1 */
 }
 
-/* ---- Memory that is populated on first touch: zero, then what was written -------------------------------------------- */
+/* ---- Memory that is populated on first touch -------------------------------------------------------------------------- */
 
-#define LAZY_BASE UINT64_C(0x60000000)
-#define LAZY_FIRST 64U
-#define LAZY_PAGES 16000U /* others of the region are anybody's */
-#define LAZY_MARK(at) ((at) ^ UINT64_C(0x6c617a79))
-
-static uint32_t lazy_touched[LAZY_PAGES / 32];
-
-void op_lazy(struct hostile_cpu *cpu)
+bool lazy_access(struct hostile_cpu *cpu, uint64_t at, uint64_t mark, uint64_t *first, uint64_t *last)
 {
-    unsigned page = LAZY_FIRST + (unsigned)below(cpu, LAZY_PAGES - LAZY_FIRST);
-    uint64_t at = LAZY_BASE + page * UINT64_C(4096);
-    uint32_t bit = 1U << page % 32;
-    bool fresh = (__atomic_load_n(&lazy_touched[page / 32], __ATOMIC_RELAXED) & bit) == 0;
-    uint64_t wanted = fresh ? 0 : LAZY_MARK(at);
-
-    if (page % machine.cpu_count != cpu->index) {
-        return; /* another's */
-    }
     slot_begin(cpu);
     cpu->x[1] = at;
-    cpu->x[2] = cpu->x[3] = wanted;
-    cpu->x[4] = LAZY_MARK(at);
+    cpu->x[4] = mark;
     slot_add(cpu, 0xf9400022); /* ldr x2, [x1] */
     slot_add(cpu, 0xf947fc23); /* ldr x3, [x1, #4088] */
     slot_add(cpu, 0xf9000024); /* str x4, [x1] */
     slot_add(cpu, 0xf907fc24); /* str x4, [x1, #4088] */
     slot_run(cpu);
-    if (cpu->x[2] != wanted || cpu->x[3] != wanted) {
-        failed(cpu, "page %#llx has %#llx and %#llx, not %#llx", (unsigned long long)at, (unsigned long long)cpu->x[2],
-               (unsigned long long)cpu->x[3], (unsigned long long)wanted);
-    }
-    if (left_by_svc(cpu)) {
-        __atomic_fetch_or(&lazy_touched[page / 32], bit, __ATOMIC_RELAXED);
-    }
+    *first = cpu->x[2];
+    *last = cpu->x[3];
+    return left_by_end(cpu);
 }
 
 /* ---- The instruction that traps is not the one that is there any more -------------------------------------------------- */

@@ -43,9 +43,9 @@
 .endm
 
     .text
-/* void hostile_adopt(void) */
-    .global hostile_adopt
-hostile_adopt:
+/* void hostile_sane(void) */
+    .global hostile_sane
+hostile_sane:
     dsb     sy
     make_sane
     ret

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Firmware calls, power, interrupts and their controller, timers, lines, debug registers, waiting. */
-#include "hostile.h"
+#include "hostile_parts.h"
 
 #define PPI_CNTV 27U
 #define SGI_RESCUE 15U
@@ -279,17 +279,6 @@ void op_line(struct hostile_cpu *cpu)
     }
     slot_begin(cpu);
     slot_run(cpu);
-}
-
-/* Output that means nothing, without an end to its lines or with nothing but ends. */
-void op_print(struct hostile_cpu *cpu)
-{
-    static const char alphabet[] = "hostile \n\r\b\t\033[]#0123456789";
-    uint64_t range = 1 + below(cpu, sizeof(alphabet));
-
-    for (uint64_t i = below(cpu, 64); i > 0; i--) {
-        mmio_write32(machine.uart, (uint8_t)alphabet[below(cpu, range)]);
-    }
 }
 
 /* ---- Debug ----------------------------------------------------------------------------------------------------------------- */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Instructions of all other kinds: system registers by encoding, random words at EL1 and EL0, impossible states. */
-#include "hostile.h"
+#include "hostile_parts.h"
 
 /* ---- System instructions --------------------------------------------------------------------------------------------- */
 
@@ -78,7 +78,7 @@ void op_sysreg(struct hostile_cpu *cpu)
     while (true) {
         slot_run(cpu);
         cpu->slot_used--; /* the SVC */
-        if (left_by_svc(cpu) || cpu->pc >= end - 4 || cpu->pc < (uint64_t)(uintptr_t)cpu->slot) {
+        if (left_by_end(cpu) || cpu->pc >= end - 4 || cpu->pc < (uint64_t)(uintptr_t)cpu->slot) {
             break;
         }
         cpu->pc += 4; /* go on behind what can't be done */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The hostile guest's memory: translation tables, slots, and the addresses and values that it tries. */
-#include "hostile.h"
+#include "hostile_parts.h"
 #include <string.h>
 
 #define PAGE 4096U
@@ -82,8 +82,8 @@ static void cpu_init(struct hostile_cpu *cpu, unsigned index)
         cpu->tables[level] = own_tables[index][level];
     }
     for (unsigned i = 0; i < SLOT_WORDS; i++) {
-        cpu->slot[i] = SLOT_SVC;
-        cpu->arena[i] = i == 0 ? INSN_NOP : SLOT_SVC;
+        cpu->slot[i] = SLOT_END;
+        cpu->arena[i] = i == 0 ? INSN_NOP : SLOT_END;
     }
     *user_entry(cpu, USER_SLOT) = address(cpu->slot) | DESC_PAGE | DESC_NORMAL | DESC_USER | DESC_READ_ONLY;
     *user_entry(cpu, USER_DATA) = scratch_page(cpu) | DESC_PAGE | DESC_NORMAL | DESC_USER | DESC_UXN;
@@ -135,7 +135,7 @@ void slot_add(struct hostile_cpu *cpu, uint32_t insn)
     cpu->slot[cpu->slot_used++] = insn;
 }
 
-bool left_by_svc(const struct hostile_cpu *cpu)
+bool left_by_end(const struct hostile_cpu *cpu)
 {
     return cpu->vector % 4 == 0 && cpu->esr >> 26 == 0x15;
 }
@@ -165,7 +165,7 @@ void slot_run(struct hostile_cpu *cpu)
 {
     unsigned patience = 4;
 
-    slot_add(cpu, SLOT_SVC);
+    slot_add(cpu, SLOT_END);
     code_changed(cpu->slot, cpu->slot_used * 4);
     hostile_enter(cpu);
     while (cpu->vector % 4 == 1 || cpu->vector % 4 == 2) {
