@@ -48,7 +48,7 @@ struct rv64_vector {
     X(VSCAUSE, 0)                                                                                                      \
     X(VSTVAL, 0)                                                                                                       \
     X(VSATP, 0)                                                                                                        \
-    X(SCOUNTEREN, 0)                                                                                                   \
+    X(SCOUNTEREN, HCOUNTEREN_TM)                                                                                       \
     X(SENVCFG, 0)                                                                                                      \
     X(VSISELECT, 0)                                                                                                    \
     X(HVICTL, 0)
