@@ -3,7 +3,8 @@
 
 #include "lib/log.h"
 
-#define HAND_ORDER 7U /* single frames are dealt from runs of this order: 512 KiB */
+#define HAND_ORDER 7U /* small runs are dealt from runs of this order: 512 KiB */
+#define RUN_ORDER 2U  /* what lazy memory is populated by, as long as it can be */
 
 /*
  * A free extent: a node of a treap, ordered by address (the node's own) and heap-ordered by a hash of the address, so
@@ -234,11 +235,27 @@ static bool hand_fill(struct frames *frames)
     }
 }
 
-static void frame_deal(struct frames *frames, hpa_t *run)
+/*
+ * Out of the hand: single frames from its end, runs of RUN_ORDER from its beginning, which so stays aligned for them (a
+ * hand that is large enough for one begins aligned). False: there isn't enough.
+ */
+static inline bool hand_deal(struct frames *frames, unsigned order, hpa_t *run)
 {
-    *run = hpa(frames->hand.base);
-    frames->hand.base += AXVM_PAGE_SIZE;
-    frames->free--;
+    struct range *hand = &frames->hand;
+    uint64_t size = run_size(order);
+
+    if (hand->end - hand->base < size) {
+        return false;
+    }
+    if (order == 0) {
+        hand->end -= size;
+        *run = hpa(hand->end);
+    } else {
+        *run = hpa(hand->base);
+        hand->base += size;
+    }
+    frames->free -= UINT64_C(1) << order;
+    return true;
 }
 
 static bool run_deal(struct frames *frames, unsigned order, hpa_t *run)
@@ -253,28 +270,28 @@ static bool run_deal(struct frames *frames, unsigned order, hpa_t *run)
     return found;
 }
 
-/* With the lock held, which it drops: what isn't in the hand. */
+/* With the lock held, which it drops: what isn't in the hand. What is left there goes back first: it may be a part. */
 static __attribute__((noinline)) int alloc_more(struct frames *frames, unsigned order, hpa_t *run)
 {
     bool found;
 
-    if (order != 0) {
+    if (order == 0 || order == RUN_ORDER) {
+        hand_return(frames);
+        found = hand_fill(frames) && hand_deal(frames, order, run);
+    } else {
         found = run_deal(frames, order, run);
-    } else if ((found = hand_fill(frames))) {
-        frame_deal(frames, run);
     }
     spin_unlock(&frames->lock);
     return found ? AXVM_OK : AXVM_ENOMEM;
 }
 
-/* A single frame is what lazy memory and page tables ask for, and mostly it is in the hand. */
+/* What lazy memory and page tables ask for is mostly in the hand. */
 int frames_alloc(struct frames *frames, unsigned order, hpa_t *run)
 {
     spin_lock(&frames->lock);
-    if (order != 0 || frames->hand.base == frames->hand.end) {
+    if ((order != 0 && order != RUN_ORDER) || !hand_deal(frames, order, run)) {
         return alloc_more(frames, order, run);
     }
-    frame_deal(frames, run);
     spin_unlock(&frames->lock);
     return AXVM_OK;
 }

@@ -23,7 +23,7 @@ struct extent;
 struct frames {
     struct spinlock lock;
     struct extent *root;
-    struct range hand;    /* a small run out of which single frames are dealt, not in the treap */
+    struct range hand;    /* a small run out of which still smaller ones are dealt, not in the treap */
     uint64_t free;        /* frames, hand included */
     struct ranges owned;  /* the host's memory, free or in use: claims there are busy, not unknown; set while booting */
 };

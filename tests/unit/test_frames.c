@@ -206,15 +206,21 @@ static void freed_memory_merges_into_the_largest_run(void **state)
     assert_int_equal(run.v, addr(0));
 }
 
-static void single_frames_come_from_low_addresses(void **state)
+static void small_runs_share_the_lowest_addresses(void **state)
 {
-    hpa_t first, second;
+    hpa_t frame, run;
 
     (void)state;
-    assert_int_equal(frames_alloc(&world.frames, 0, &first), AXVM_OK);
-    assert_int_equal(frames_alloc(&world.frames, 0, &second), AXVM_OK);
-    assert_int_equal(first.v, addr(0));
-    assert_int_equal(second.v, addr(1));
+    assert_int_equal(frames_alloc(&world.frames, 0, &frame), AXVM_OK);
+    assert_int_equal(frame.v, addr(127));
+    for (unsigned i = 0; i < 31; i++) { /* the one that isn't whole any more goes to single frames */
+        assert_int_equal(frames_alloc(&world.frames, 2, &run), AXVM_OK);
+        assert_int_equal(run.v, addr(4 * i));
+    }
+    assert_int_equal(frames_alloc(&world.frames, 0, &frame), AXVM_OK);
+    assert_int_equal(frame.v, addr(126));
+    assert_int_equal(frames_alloc(&world.frames, 2, &run), AXVM_OK);
+    assert_true(run.v >= addr(128) && run.v % (4 * AXVM_PAGE_SIZE) == 0);
 }
 
 static void every_frame_can_be_had_once(void **state)
@@ -343,7 +349,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(random_operations_agree_with_a_flag_per_frame, setup, teardown),
         cmocka_unit_test_setup_teardown(freed_memory_merges_into_the_largest_run, setup, teardown),
-        cmocka_unit_test_setup_teardown(single_frames_come_from_low_addresses, setup, teardown),
+        cmocka_unit_test_setup_teardown(small_runs_share_the_lowest_addresses, setup, teardown),
         cmocka_unit_test_setup_teardown(every_frame_can_be_had_once, setup, teardown),
         cmocka_unit_test_setup_teardown(claims_outside_owned_memory_are_unknown, setup, teardown),
         cmocka_unit_test_setup_teardown(ill_formed_ranges_are_refused, setup, teardown),

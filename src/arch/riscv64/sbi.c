@@ -20,12 +20,19 @@
 
 /* ---- Lists of harts ---------------------------------------------------------------------------------------------- */
 
+/* Where hart ids are vCPU ids, as they are unless a configuration says otherwise. NULL: not here. */
+static inline struct axvm_vcpu *hart_by_index(const struct axvm *vm, uint64_t id)
+{
+    uint32_t count = atomic_load_explicit(&vm->vcpu_count, memory_order_relaxed);
+
+    return id < count && vm->vcpus[id]->phys_id == id ? vm->vcpus[id] : NULL;
+}
+
 static struct axvm_vcpu *hart(struct axvm *vm, uint64_t id)
 {
-    if (id < vm->vcpu_count && vm->vcpus[id]->phys_id == id) {
-        return vm->vcpus[id];
-    }
-    return vcpu_by_phys_id(vm, id);
+    struct axvm_vcpu *vcpu = hart_by_index(vm, id);
+
+    return vcpu != NULL ? vcpu : vcpu_by_phys_id(vm, id);
 }
 
 static uint64_t all_vcpus(const struct axvm *vm)
@@ -103,30 +110,57 @@ static __attribute__((noinline)) int time_call(struct rv64_vcpu *v)
     return RV64_RESUME;
 }
 
-void sbi_send_ipi(struct rv64_vcpu *v, uint64_t vcpus)
+static inline void send_ipi(struct rv64_vcpu *v, struct axvm_vcpu *vcpu)
 {
-    for (; vcpus != 0; vcpus &= vcpus - 1) {
-        struct axvm_vcpu *vcpu = v->base.vm->vcpus[__builtin_ctzll(vcpus)];
-
-        if (atomic_load_explicit(&vcpu->power, memory_order_relaxed) == VCPU_ON) {
-            rv64_send_ipi(v, rv64_vcpu(vcpu));
-        }
+    if (atomic_load_explicit(&vcpu->power, memory_order_relaxed) == VCPU_ON) {
+        rv64_send_ipi(v, rv64_vcpu(vcpu));
     }
 }
 
-static __attribute__((noinline)) int ipi_call(struct rv64_vcpu *v)
+void sbi_send_ipi(struct rv64_vcpu *v, uint64_t vcpus)
 {
-    enum sbi_error error;
-    uint64_t vcpus;
-
-    if (v->frame.x[SBI_A6] != IPI_SEND) {
-        return sbi_error(v, SBI_ERR_NOT_SUPPORTED);
+    for (; vcpus != 0; vcpus &= vcpus - 1) {
+        send_ipi(v, v->base.vm->vcpus[__builtin_ctzll(vcpus)]);
     }
-    error = sbi_harts(v, sbi_arg(v, 0), sbi_arg(v, 1), &vcpus);
+}
+
+static __attribute__((noinline)) int ipi_list(struct rv64_vcpu *v)
+{
+    uint64_t vcpus;
+    enum sbi_error error = sbi_harts(v, sbi_arg(v, 0), sbi_arg(v, 1), &vcpus);
+
     if (error == SBI_SUCCESS) {
         sbi_send_ipi(v, vcpus);
     }
     return sbi_error(v, error);
+}
+
+/* The list's one hart, or NULL: it has another number of them, or one that has to be looked for. */
+static inline struct axvm_vcpu *only_hart(const struct axvm *vm, uint64_t mask, uint64_t base)
+{
+    if (mask == 0 || (mask & (mask - 1)) != 0 || base > UINT32_MAX) {
+        return NULL;
+    }
+    for (; (mask & 1) == 0; mask >>= 1) { /* a few steps, where counting zeroes is no instruction */
+        base++;
+    }
+    return hart_by_index(vm, base);
+}
+
+static __attribute__((noinline)) int ipi_call(struct rv64_vcpu *v)
+{
+    struct axvm_vcpu *vcpu;
+
+    if (v->frame.x[SBI_A6] != IPI_SEND) {
+        return sbi_error(v, SBI_ERR_NOT_SUPPORTED);
+    }
+    vcpu = only_hart(v->base.vm, sbi_arg(v, 0), sbi_arg(v, 1));
+    if (vcpu == NULL) {
+        return ipi_list(v);
+    }
+    (void)sbi_error(v, SBI_SUCCESS);
+    send_ipi(v, vcpu);
+    return RV64_RESUME;
 }
 
 /* ---- RFENCE ------------------------------------------------------------------------------------------------------ */
