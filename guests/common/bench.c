@@ -43,6 +43,19 @@ uint64_t bench_calls(const struct operation *operation, unsigned rounds)
     return now() - start;
 }
 
+uint64_t bench_readings(const struct operation *operation, unsigned rounds)
+{
+    uint64_t sum = 0;
+
+    (void)operation;
+    for (unsigned i = 0; i < rounds; i++) {
+        uint64_t start = now();
+
+        sum += now() - start;
+    }
+    return sum;
+}
+
 /* ---- First touch of pages that are populated lazily ------------------------------------------------------------------ */
 
 uint64_t bench_fresh_memory(void)

@@ -13,6 +13,7 @@ struct operation {
 };
 
 uint64_t bench_calls(const struct operation *operation, unsigned rounds);
+uint64_t bench_readings(const struct operation *operation, unsigned rounds); /* of the time, in twos */
 uint64_t bench_touches(const struct operation *operation, unsigned rounds);
 uint64_t bench_ipi_self(const struct operation *operation, unsigned rounds);
 uint64_t bench_ipi_peer(const struct operation *operation, unsigned rounds);

@@ -42,6 +42,7 @@ const struct operation *bench_operations(void)
         {"plic-read", bench_calls, bench_read32, machine.arch.plic + PLIC_PRIORITY(IRQ_TEST)},
         {"plic-write", bench_calls, write_zero32, machine.arch.plic + PLIC_PRIORITY(IRQ_TEST)},
         {"ns16550-lsr", bench_calls, read8, machine.uart + UART_LSR},
+        {"two-readings", bench_readings, NULL, 0},
         {"ipi-self", bench_ipi_self, NULL, 0},
         {"timer-spin", bench_timer, NULL, false},
         {"timer-wfi", bench_timer, NULL, true},

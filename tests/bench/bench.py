@@ -11,7 +11,9 @@ import struct
 import sys
 
 import machine
+import profile
 
+ENTRY_BY_TRACE = ["riscv64"]  # a guest's time begins with the VM
 SPECIFICATION = machine.ROOT / "docs/specification.md"
 
 
@@ -93,6 +95,9 @@ def measure(build, directory):
         build, directory, pcpus=(1, 1), lazy=False, cmdline=f"only={peer}"))
     output = run_twice("axvm, a pCPU for each vCPU", machine.axvm_command(build, directory))
     values = machine.counts(output)
+    if build.arch.name in ENTRY_BY_TRACE:
+        print("bench: axvm, until the guest's first instruction", flush=True)
+        values["entry"] = profile.entry(build, directory)
     values["vcpu-switch"] = machine.counts(shared_output)[peer]
     values["image-text"] = text_size(build.elf)
     values["machine-memory"] = kept(output, "pCPU")

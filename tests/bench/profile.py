@@ -6,8 +6,7 @@ Say in which of the hypervisor's functions the instructions of each bench operat
     profile.py [BUILD DIRECTORY [ARCHITECTURE]]
 
 It goes by QEMU's trace of every instruction. What is inlined counts for the function that it is in; the image's
-addresses are those of its symbols plus where its first instruction is. Firmware that the hypervisor calls counts as one
-function.
+addresses are those of its symbols plus where its first instruction is. What firmware does isn't in it.
 """
 import bisect
 import collections
@@ -21,11 +20,15 @@ import machine
 
 ROUNDS = 16
 
-# Where the hypervisor is, from the beginning of RAM, at least; what comes before it is firmware. On riscv64 a guest is
-# where QEMU puts the image, so the image goes elsewhere, as an ELF file may.
+# Where the hypervisor is, from the beginning of RAM, at least. On riscv64 a guest is where QEMU puts the image, so the
+# image goes elsewhere, as an ELF file may; then it is also known before where it is.
 IMAGE_OFFSET = {"aarch64": 0x1000, "riscv64": 0x4000000}
-FIRMWARE_SIZE = {"aarch64": 0x1000, "riscv64": 0x200000}
 MOVED = {"riscv64": 243}  # and its number for ELF
+
+# QEMU changes from one CPU to the next at the latest when one of its own timers is due: have one every 20 us, so that
+# one CPU that waits for another doesn't fill the trace.
+TICKER = ["-netdev", "hubport,hubid=0,id=tick",
+          "-object", "filter-buffer,id=ticker,netdev=tick,queue=rx,interval=20"]
 TRACED = re.compile(rb"Trace (\d+): \S+ \[[0-9a-f]+/([0-9a-f]+)/")
 
 
@@ -47,6 +50,14 @@ def placed_image(build, directory):
     segment = struct.pack("<IIQQQQQQ", 1, 7, 120, at, at, len(data), len(data), 8)
     path.write_bytes(header + segment + data)
     return path
+
+
+def filters(build, guest):
+    """QEMU's options to trace nothing but hypervisor and guest: firmware's own start is long."""
+    if build.arch.name not in MOVED:
+        return []
+    image, program = build.arch.ram + IMAGE_OFFSET[build.arch.name], guest.by_name["__image_start"]
+    return ["-dfilter", f"{image:#x}+{build.image.stat().st_size:#x},{program:#x}+{build.guest.stat().st_size:#x}"]
 
 
 class Symbols:
@@ -86,19 +97,12 @@ class Profile:
             return
         if self.base <= pc < self.base + self.size:
             self.in_hypervisor(cpu, pc)
-        elif self.arch.ram <= pc < self.arch.ram + FIRMWARE_SIZE[self.arch.name]:
-            self.in_firmware()
         else:
             self.in_guest(cpu, pc)
 
     def image_base(self, pc):
-        """QEMU's own first instructions, and firmware's, are below it; the image's first is its begin."""
+        """QEMU's own first instructions are below it; the image's first is its begin."""
         return pc if pc & (self.arch.ram - 1) >= IMAGE_OFFSET[self.arch.name] else None
-
-    def in_firmware(self):
-        """Called by the hypervisor, or by an interrupt of its own: never by the guest."""
-        if self.current is not None:
-            self.current["(firmware)"] += 1
 
     def in_hypervisor(self, cpu, pc):
         if self.current is not None:
@@ -117,12 +121,13 @@ class Profile:
 
 def trace(build, directory, only="", **options):
     """Run the bench guest; (name, exits, functions) of each operation."""
-    arch = build.arch
-    profile = Profile(arch, Symbols(arch, build.elf), Symbols(arch, build.guest_elf))
+    arch, guest = build.arch, Symbols(build.arch, build.guest_elf)
+    profile = Profile(arch, Symbols(arch, build.elf), guest)
     reader, writer = os.pipe()
     image = placed_image(build, directory)
     command = machine.axvm_command(build, directory, cmdline=f"rounds={ROUNDS} {only}", image=image, qemu_args=[
-        *single_step(arch), "-d", "exec,nochain", "-D", f"/dev/fd/{writer}"], **options)
+        *single_step(arch), *TICKER, "-d", "exec,nochain", *filters(build, guest), "-D", f"/dev/fd/{writer}"],
+        **options)
     process = subprocess.Popen([str(word) for word in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                stderr=subprocess.STDOUT, text=True, pass_fds=[writer])
     os.close(writer)
@@ -136,6 +141,15 @@ def trace(build, directory, only="", **options):
     if len(names) != len(profile.operations):
         raise machine.Failed(f"the trace has {len(profile.operations)} operations, the guest {len(names)}:\n{output}")
     return [(name, *operation) for name, operation in zip(names, profile.operations)]
+
+
+def entry(build, directory):
+    """
+    How many instructions the hypervisor executes before the guest's first, where the guest's own clock can't tell: on
+    all CPUs, but without what firmware does for it.
+    """
+    (_, _, functions), = trace(build, directory, "only=-")
+    return sum(functions.values())
 
 
 def show(name, exits, functions, rounds):
