@@ -309,5 +309,6 @@ int host_init(const struct machine *machine)
     hal_metal.tick_hz = machine->timer_hz ? machine->timer_hz : timer_frequency();
     hal_metal.pcpu_count = machine->cpu_count;
     hal_metal.isa = machine->isa;
+    hal_metal.guest_file = host_guest_file;
     return axvm_library_init(&hal_metal, host_arch);
 }

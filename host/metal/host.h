@@ -13,6 +13,7 @@
  */
 extern const struct axvm_arch *const host_arch;
 extern const struct machine_kind *const host_machine;
+extern bool (*const host_guest_file)(hpa_t *page, uint32_t *ids); /* axvm_hal.guest_file */
 
 /*
  * axvm_hal.irq_handle, by the interrupt controller's driver: for its own interrupts it calls the two below, and says

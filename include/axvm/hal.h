@@ -88,6 +88,12 @@ struct axvm_hal {
     const char *isa;
 
     /*
+     * riscv64 (NULL: there are none): the calling pCPU's first guest interrupt file (AIA 3.4): its page, and its highest
+     * identity. False: the pCPU has none. Nobody but the library uses it, and the page is mapped into guests.
+     */
+    bool (*guest_file)(hpa_t *page, uint32_t *ids);
+
+    /*
      * Something changed for a vCPU that is not running on the calling pCPU (an interrupt is pending, its power state
      * changed, its VM left the running state): see that it becomes runnable if it was blocked, and leaves the guest if
      * it is there. Must not run it at once.

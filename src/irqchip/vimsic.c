@@ -40,11 +40,15 @@ static uint32_t top(const struct vimsic_cpu *cpu)
 
 bool vimsic_output(const struct vimsic_cpu *cpu)
 {
-    return atomic_load(&cpu->delivery) != 0 && top(cpu) != 0;
+    return atomic_load(&cpu->delivery) != 0 && !atomic_load(&cpu->moved) && top(cpu) != 0;
 }
 
-static bool is_delivered(const struct vimsic_cpu *cpu, uint32_t id)
+/* Whether the vCPU has to do something about it. */
+static bool is_news(const struct vimsic_cpu *cpu, uint32_t id)
 {
+    if (atomic_load(&cpu->moved)) {
+        return true;
+    }
     return (atomic_load(&cpu->eie[id / 64]) >> id % 64 & 1) != 0 && atomic_load(&cpu->delivery) != 0 &&
            below(id, atomic_load(&cpu->threshold));
 }
@@ -60,7 +64,7 @@ void vimsic_send(struct vimsic_cpu *cpu, uint32_t id)
     if (id == 0 || id > VIMSIC_IDS) {
         return;
     }
-    if ((atomic_fetch_or(&cpu->eip[id / 64], bit) & bit) == 0 && is_delivered(cpu, id)) {
+    if ((atomic_fetch_or(&cpu->eip[id / 64], bit) & bit) == 0 && is_news(cpu, id)) {
         vcpu_request(cpu->vcpu, VCPU_REQ_IRQ);
     }
 }
@@ -159,6 +163,37 @@ uint64_t vimsic_topei(struct vimsic_cpu *cpu, bool claim)
     return id << TOPEI_ID_SHIFT | id;
 }
 
+/* ---- Elsewhere --------------------------------------------------------------------------------------------------- */
+
+/* A message that finds `moved` not yet set is among those that the exchange takes along. */
+void vimsic_move_out(struct vimsic_cpu *cpu, struct vimsic_state *state)
+{
+    atomic_store(&cpu->moved, true);
+    for (unsigned i = 0; i < VIMSIC_WORDS; i++) {
+        state->eie[i] = atomic_load(&cpu->eie[i]);
+        state->eip[i] = atomic_exchange(&cpu->eip[i], 0);
+    }
+    state->delivery = atomic_load(&cpu->delivery);
+    state->threshold = atomic_load(&cpu->threshold);
+}
+
+/* A message that finds `moved` not set any more finds all the rest as it is now. */
+void vimsic_move_in(struct vimsic_cpu *cpu, const struct vimsic_state *state)
+{
+    atomic_store(&cpu->delivery, state->delivery);
+    atomic_store(&cpu->threshold, state->threshold);
+    for (unsigned i = 0; i < VIMSIC_WORDS; i++) {
+        atomic_store(&cpu->eie[i], state->eie[i]);
+        atomic_fetch_or(&cpu->eip[i], state->eip[i]);
+    }
+    atomic_store(&cpu->moved, false);
+}
+
+uint64_t vimsic_collect(struct vimsic_cpu *cpu, unsigned word)
+{
+    return atomic_load_explicit(&cpu->eip[word], memory_order_relaxed) != 0 ? atomic_exchange(&cpu->eip[word], 0) : 0;
+}
+
 /* ---- The pages --------------------------------------------------------------------------------------------------- */
 
 static struct vimsic *imsic_of(struct axvm_device *device)
@@ -244,6 +279,7 @@ static void cpu_reset(struct vimsic_cpu *cpu)
     }
     atomic_store(&cpu->delivery, 0);
     atomic_store(&cpu->threshold, 0);
+    atomic_store(&cpu->moved, false);
 }
 
 void vimsic_init(struct vimsic *imsic, struct axvm *vm)

@@ -26,8 +26,13 @@ enum vimsic_reg {
     VIMSIC_LAST = 0xff,
 };
 
+/*
+ * `moved`: the rest is elsewhere, in a guest interrupt file of the CPU, and eip has only the messages that go there by
+ * vimsic_collect().
+ */
 struct vimsic_cpu {
     struct axvm_vcpu *vcpu;
+    _Atomic bool moved;
     _Atomic uint64_t eip[VIMSIC_WORDS];
     _Atomic uint64_t eie[VIMSIC_WORDS];
     _Atomic uint32_t delivery; /* eidelivery: 0 or 1 */
@@ -67,6 +72,20 @@ bool vimsic_output(const struct vimsic_cpu *cpu);
  * `mask` become those of `value`, in one step. False: there is no such register.
  */
 bool vimsic_reg_rmw(struct vimsic_cpu *cpu, uint64_t select, uint64_t mask, uint64_t value, uint64_t *old);
+
+/* What an interrupt file holds, while nobody else touches it. */
+struct vimsic_state {
+    uint64_t eip[VIMSIC_WORDS], eie[VIMSIC_WORDS];
+    uint32_t delivery, threshold;
+};
+
+/*
+ * By the vCPU where it runs, or is to run: from here on an interrupt file elsewhere has its state, and it asserts
+ * nothing; it is back. vimsic_collect: messages that came since, of 64 identities; each was requested (VCPU_REQ_IRQ).
+ */
+void vimsic_move_out(struct vimsic_cpu *cpu, struct vimsic_state *state);
+void vimsic_move_in(struct vimsic_cpu *cpu, const struct vimsic_state *state);
+uint64_t vimsic_collect(struct vimsic_cpu *cpu, unsigned word);
 
 /* stopei; if it is also written, that claims the interrupt. */
 uint64_t vimsic_topei(struct vimsic_cpu *cpu, bool claim);

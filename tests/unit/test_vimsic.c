@@ -199,6 +199,79 @@ static void *sender(void *argument)
     return NULL;
 }
 
+static bool requested(void)
+{
+    return (atomic_exchange(&m->vcpus[0].requests, 0) & VCPU_REQ_IRQ) != 0;
+}
+
+/* As with a guest interrupt file: what comes while it has the state is collected when that is requested. */
+static void take_elsewhere(unsigned id)
+{
+    struct vimsic_state file;
+
+    vimsic_move_out(&m->files[0], &file);
+    while ((file.eip[0] >> id & 1) == 0) {
+        if (requested()) {
+            file.eip[0] |= vimsic_collect(&m->files[0], 0);
+        } else {
+            sched_yield();
+        }
+    }
+    file.eip[0] = 0;
+    vimsic_move_in(&m->files[0], &file);
+    atomic_fetch_or(&m->vcpus[0].requests, VCPU_REQ_IRQ);
+}
+
+static void no_message_is_lost_on_its_way_elsewhere_and_back(void **state)
+{
+    pthread_t thread;
+
+    (void)state;
+    hal = &threads_hal;
+    sent = took = 0;
+    file_write(0, VIMSIC_EIDELIVERY, 1);
+    file_write(0, VIMSIC_EIE0, 0x1fe);
+    assert_int_equal(pthread_create(&thread, NULL, sender, NULL), 0);
+    while (atomic_load(&took) < MESSAGES) {
+        if (took % 2 == 0) {
+            take_elsewhere(1 + took % 8);
+        } else {
+            while (!aia_line(0)) {
+                sched_yield();
+            }
+            assert_int_equal(claim(0), 1 + took % 8);
+        }
+        atomic_fetch_add(&took, 1);
+    }
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    hal = &fake_hal;
+}
+
+static void what_has_moved_asserts_nothing(void **state)
+{
+    struct vimsic_state file;
+
+    (void)state;
+    file_write(0, VIMSIC_EIDELIVERY, 1);
+    enable(0, 7);
+    imsic_write(0, 0, 7);
+    assert_true(vimsic_output(&m->files[0]));
+    vimsic_move_out(&m->files[0], &file);
+    assert_false(vimsic_output(&m->files[0]));
+    assert_int_equal(file.eip[0], 1U << 7);
+    assert_int_equal(file.eie[0], 1U << 7);
+    assert_int_equal(file.delivery, 1);
+    atomic_store(&m->vcpus[0].requests, 0);
+    imsic_write(0, 0, 100); /* not enabled, as far as is known here */
+    assert_true((atomic_load(&m->vcpus[0].requests) & VCPU_REQ_IRQ) != 0);
+    assert_int_equal(vimsic_collect(&m->files[0], 1), UINT64_C(1) << (100 - 64));
+    assert_int_equal(vimsic_collect(&m->files[0], 1), 0);
+    imsic_write(0, 0, 3);
+    vimsic_move_in(&m->files[0], &file);
+    assert_true(vimsic_output(&m->files[0]));
+    assert_int_equal(file_read(0, VIMSIC_EIP0), 1U << 7 | 1U << 3);
+}
+
 static void no_message_is_lost_while_its_identity_is_enabled(void **state)
 {
     pthread_t thread;
@@ -239,6 +312,8 @@ int main(void)
         TEST(devices_send_to_addresses),
         TEST(reset_forgets),
         TEST(no_message_is_lost_while_its_identity_is_enabled),
+        TEST(what_has_moved_asserts_nothing),
+        TEST(no_message_is_lost_on_its_way_elsewhere_and_back),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

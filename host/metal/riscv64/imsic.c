@@ -62,6 +62,10 @@ static int cpu_init(const struct machine *machine, struct percpu *self)
     indirect_write(EITHRESHOLD, 0);
     indirect_write(EIDELIVERY, 1);
     wire.hart_index[self->id] = hart_index(riscv64, file);
+    if (riscv64->imsic.guest_bits != 0) {
+        self->intc.guest_file = hpa(file + AXVM_PAGE_SIZE);
+        self->intc.guest_ids = riscv64->imsic.guest_ids;
+    }
     self->intc.kick = (volatile uint32_t *)(uintptr_t)file;
     return AXVM_OK;
 }

@@ -20,6 +20,8 @@ struct percpu_intc {
     bool sstc;               /* it has stimecmp */
     volatile uint8_t *claim; /* PLIC: the context's claim register; APLIC: the IDC's */
     volatile uint32_t *kick; /* IMSIC: where a kick is sent to; NULL: it is kicked by SBI */
+    hpa_t guest_file;        /* IMSIC: the page of the first guest interrupt file; 0: there is none */
+    uint32_t guest_ids;      /* and its highest identity */
 };
 
 /* What all pCPUs share; once, before any intc_cpu_init(). */

@@ -300,6 +300,7 @@ static void vcpu_save(struct axvm_vcpu *base)
     struct rv64_vcpu *v = rv64_vcpu(base);
 
     rv64_timer_save(v);
+    rv64_file_put(v);
     v->hvip = rv64_cpu_hvip_read();
     if (v->vector.data != NULL) {
         rv64_cpu_vector_save(&v->vector);
@@ -319,6 +320,7 @@ static void vcpu_run(struct axvm_vcpu *base, struct axvm_exit *exit)
     atomic_store_explicit(&v->suspended, false, memory_order_relaxed);
     if (!v->timer.loaded) {
         rv64_timer_load(v);
+        rv64_file_take(v);
     }
     if (atomic_load_explicit(&base->requests, memory_order_relaxed) != 0 && rv64_serve_requests(v) == RV64_LEAVE) {
         return;

@@ -53,6 +53,14 @@ void rv64_cpu_f_write(unsigned n, uint64_t value);
 uint64_t rv64_cpu_timecmp_read(void);
 void rv64_cpu_timecmp_write(uint64_t compare);
 
+/*
+ * cpu_aia.c: the guest interrupt file that hstatus.VGEIN selects, of `ids` identities, becomes this; what it is, and it
+ * delivers nothing any more; and identities of one word become pending.
+ */
+void rv64_cpu_file_load(const struct vimsic_state *state, uint32_t ids);
+void rv64_cpu_file_save(struct vimsic_state *state);
+void rv64_cpu_file_pend(unsigned word, uint64_t messages);
+
 /* The trap being handled: htval (guest-physical address >> 2), stval, htinst. */
 struct rv64_fault {
     uint64_t gpa; /* htval << 2 | stval & 3 */

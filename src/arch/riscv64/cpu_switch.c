@@ -79,7 +79,10 @@ static uint32_t find_features(void)
     found |= (csr_read(CSR_SSTATUS) & SSTATUS_FS) != 0 ? RV64_FLOAT : 0;
     found |= (csr_read(CSR_SSTATUS) & SSTATUS_VS) != 0 && csr_exists(CSR_VLENB) ? RV64_VECTOR : 0;
     csr_clear(CSR_SSTATUS, SSTATUS_FS | SSTATUS_VS);
-    found |= csr_exists(CSR_STOPI) ? RV64_AIA : 0;
+    if (csr_exists(CSR_STOPI)) {
+        found |= RV64_AIA | (csr_keeps(CSR_HGEIE, RV_BIT(1)) ? (uint32_t)RV64_GUEST_FILE : 0);
+        csr_write(CSR_HGEIE, 0);
+    }
     if (csr_exists(CSR_HENVCFG)) {
         found |= RV64_ENVCFG;
         found |= csr_keeps(CSR_HENVCFG, ENVCFG_PBMTE) ? RV64_PBMT : 0;

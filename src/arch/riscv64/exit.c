@@ -25,6 +25,7 @@ int rv64_wait(struct rv64_vcpu *v)
     }
     v->hvip = rv64_cpu_hvip_read();
     rv64_timer_save(v);
+    rv64_file_put(v);
     v->exit->kind = AXVM_EXIT_HALT;
     return RV64_LEAVE;
 }
@@ -111,8 +112,12 @@ int rv64_exit(struct rv64_frame *frame, uint64_t scause)
  */
 static void update_external(struct rv64_vcpu *v)
 {
-    bool external = rv64_external(v);
+    bool external;
 
+    if (v->has_file) {
+        rv64_file_collect(v);
+    }
+    external = rv64_external(v);
     if (external) {
         rv64_cpu_hvip_set(IRQ_VSE);
     } else {

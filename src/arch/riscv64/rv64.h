@@ -85,6 +85,7 @@ enum rv64_feature {
     RV64_VECTOR = 1U << 3,  /* V */
     RV64_PBMT = 1U << 4,    /* Svpbmt */
     RV64_AIA = 1U << 5,     /* Ssaia: vsiselect, vstopei, hvictl, ... */
+    RV64_GUEST_FILE = 1U << 6, /* GEILEN isn't 0: guest interrupt files */
 };
 
 /*
@@ -115,6 +116,7 @@ struct rv64_vcpu {
     struct vplic_cpu plic;
     struct vaplic_cpu aplic;
     struct vimsic_cpu imsic;
+    bool has_file;             /* a guest interrupt file, where it is resident */
     _Atomic bool ipi;          /* software interrupt that hvip.VSSIP doesn't have yet */
     _Atomic bool fence_wanted; /* forget stage-1 translations, and fetch instructions anew, when it is loaded */
     _Atomic bool suspended;    /* it waits by SBI's suspend; false from the next run on */
@@ -172,6 +174,14 @@ int rv64_serve_requests(struct rv64_vcpu *v);
 
 /* exit.c: the vCPU waits for an interrupt (WFI, SBI's suspend). The instruction is done. RV64_RESUME: there is one. */
 int rv64_wait(struct rv64_vcpu *v);
+
+/*
+ * guest_file.c: the resident vCPU gets the pCPU's guest interrupt file for its IMSIC, if it may have it; gives it back;
+ * and messages that came past it are moved there.
+ */
+void rv64_file_take(struct rv64_vcpu *v);
+void rv64_file_put(struct rv64_vcpu *v);
+void rv64_file_collect(struct rv64_vcpu *v);
 
 /* abort.c: guest page faults (causes 20, 21 and 23): memory to populate, emulated devices, or the guest's own fault. */
 int rv64_guest_page_fault(struct rv64_vcpu *v, uint64_t cause);

@@ -32,6 +32,7 @@ int rv64_machine_setup(void **state)
     host = fake_hal;
     host.irq_handle = rv64_model_irq_handle;
     host.pcpu_hart = pcpu_hart;
+    host.guest_file = rv64_model_guest_file; /* of use with RV64_GUEST_FILE */
     host.isa = "rv64imafdch_zicsr_zifencei_zicbom_sstc_svpbmt";
     rv64_model_reset();
     vm_count = 0;

@@ -75,13 +75,26 @@ void rv64_model_set_vs(bool vs)
     set_bit(&rv64_model_cpu()->controls.sstatus, SSTATUS_SPP, vs);
 }
 
+/* AIA 3.8 and 6.1: hip.VSEIP is also up while the file that VGEIN selects asserts its interrupt. */
+static bool file_output(const struct rv64_model_cpu *cpu)
+{
+    bool ready = false;
+
+    for (uint32_t id = 1; id <= VIMSIC_IDS; id++) {
+        bool below = cpu->file.threshold == 0 || id < cpu->file.threshold;
+
+        ready |= below && (cpu->file.eip[id / 64] & cpu->file.eie[id / 64]) >> id % 64 & 1;
+    }
+    return ready && cpu->file.delivery == 1 && (cpu->controls.hstatus & HSTATUS_VGEIN) == UINT64_C(1) << 12;
+}
+
 /* The Sstc extension, chapter 2: VSTIP is up while time + htimedelta >= vstimecmp, unsigned, if henvcfg.STCE. */
 uint64_t rv64_model_hip(const struct rv64_model_cpu *cpu)
 {
     bool due = has(RV64_SSTC) && (cpu->controls.henvcfg & ENVCFG_STCE) != 0 &&
                hal->ticks() + cpu->controls.htimedelta >= cpu->timecmp;
 
-    return cpu->hvip | (due ? IRQ_VST : 0);
+    return cpu->hvip | (due ? IRQ_VST : 0) | (file_output(cpu) ? IRQ_VSE : 0);
 }
 
 uint64_t rv64_model_signalled(const struct rv64_model_cpu *cpu)
@@ -363,6 +376,49 @@ bool rv64_cpu_read_u64(uint64_t va, uint64_t *value)
     }
     return addrspace_translate(as, gpa(addr), NULL, NULL, NULL) == AXVM_OK &&
            addrspace_read(as, gpa(addr), value, sizeof(*value)) == AXVM_OK;
+}
+
+/* ---- The guest interrupt file ---- */
+
+static struct rv64_model_cpu *with_file(void)
+{
+    struct rv64_model_cpu *cpu = rv64_model_cpu();
+
+    if (!has(RV64_GUEST_FILE) || (cpu->controls.hstatus & HSTATUS_VGEIN) != UINT64_C(1) << 12) {
+        broken("hstatus.VGEIN selects no guest interrupt file");
+    }
+    return cpu;
+}
+
+void rv64_cpu_file_load(const struct vimsic_state *state, uint32_t ids)
+{
+    if (ids != VIMSIC_IDS) {
+        broken("the guest interrupt file has 255 identities");
+    }
+    with_file()->file = *state;
+}
+
+void rv64_cpu_file_save(struct vimsic_state *state)
+{
+    *state = with_file()->file;
+    with_file()->file.delivery = 0;
+}
+
+void rv64_cpu_file_pend(unsigned word, uint64_t messages)
+{
+    with_file()->file.eip[word] |= messages;
+}
+
+bool rv64_model_guest_file(hpa_t *page, uint32_t *ids)
+{
+    *page = hpa(RV64_MODEL_FILE(hal->pcpu_id()));
+    *ids = VIMSIC_IDS;
+    return true;
+}
+
+void rv64_model_message(unsigned pcpu, uint32_t id)
+{
+    rv64_model.cpus[pcpu].file.eip[id / 64] |= UINT64_C(1) << id % 64;
 }
 
 /* ---- TLBs ---- */

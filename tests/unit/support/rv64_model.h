@@ -33,6 +33,7 @@ struct rv64_model_cpu {
     uint64_t sys[RV64_SYS_COUNT];
     uint64_t hvip;
     uint64_t timecmp; /* vstimecmp */
+    struct vimsic_state file; /* its guest interrupt file number 1 */
     struct rv64_fp fp;
     struct rv64_vector vector; /* its data is vector_data */
     uint8_t vector_data[32 * RV64_MODEL_MAX_VLENB];
@@ -90,6 +91,14 @@ void rv64_model_reset(void);
 
 /* The calling pCPU. */
 struct rv64_model_cpu *rv64_model_cpu(void);
+
+/*
+ * A host's guest_file: pCPU n's has its page at RV64_MODEL_FILE(n). A message comes to it, by whoever's store to that
+ * page.
+ */
+#define RV64_MODEL_FILE(pcpu) (UINT64_C(0x24001000) + 0x4000 * (uint64_t)(pcpu))
+bool rv64_model_guest_file(hpa_t *page, uint32_t *ids);
+void rv64_model_message(unsigned pcpu, uint32_t id);
 
 /* Forget the flushes; the latest one. */
 void rv64_model_forget_flushes(void);
