@@ -1190,8 +1190,11 @@ static _Atomic unsigned runs;
 
 static void note_flush(const struct rv64_model_flush *f)
 {
-    if ((f->pcpus & 2) != 0 && f->kind == RV64_FLUSH_VSTAGE) {
-        tlb = generation;
+    uint64_t now = generation, before = tlb;
+
+    /* Both pCPUs may be here at once, and the one that looked first may come last. */
+    while ((f->pcpus & 2) != 0 && f->kind == RV64_FLUSH_VSTAGE && before < now &&
+           !atomic_compare_exchange_weak(&tlb, &before, now)) {
     }
 }
 
