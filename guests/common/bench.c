@@ -156,18 +156,21 @@ uint64_t bench_timer(const struct operation *operation, unsigned rounds)
 /* ---- Two CPUs: each waits in WFI for the other's interrupt, so that only what a hand-over costs is executed --------------- */
 
 static volatile unsigned peer_turns;
-static volatile bool peer_ready; /* what is sent to a CPU that is starting may be lost */
+static volatile bool peer_ready; /* what is sent to a CPU that is starting may be lost: the peer's first says so */
 
 static void peer_handler(void)
 {
-    peer_turns = peer_turns + 1;
+    if (peer_ready) {
+        peer_turns = peer_turns + 1;
+    }
+    peer_ready = true;
 }
 
 static void wait_turn(unsigned turn)
 {
-    while (peer_turns < turn) {
+    while (!peer_ready || peer_turns < turn) {
         irq_disable();
-        if (peer_turns < turn) {
+        if (!peer_ready || peer_turns < turn) {
             wait_irq();
         }
         irq_enable();
@@ -178,7 +181,7 @@ static void peer_cpu(void)
 {
     ipi_enable(peer_handler);
     irq_enable();
-    peer_ready = true;
+    ipi_send(0);
     for (unsigned turn = 1;; turn += 2) {
         wait_turn(turn);
         ipi_send(0);
@@ -193,13 +196,11 @@ uint64_t bench_ipi_peer(const struct operation *operation, unsigned rounds)
 
     (void)operation;
     ipi_enable(peer_handler);
+    irq_enable();
     if (turn == 0) {
         check_equal(cpu_start(1, peer_cpu), 0);
-        while (!peer_ready) {
-            cpu_relax();
-        }
+        wait_turn(0);
     }
-    irq_enable();
     start = now();
     for (unsigned i = 0; i < rounds; i += 2) {
         turn += 2;
