@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 # `make help` lists what there is to make. All that is built goes below build/; what is fetched, below .cache/.
 
-# What is tested and measured: all that is switched on, or the one architecture that is asked for.
+# What is tested and measured: all, or the one architecture that is asked for.
 all_archs := aarch64 riscv64
 ifndef ARCHS
-ARCHS     := $(or $(ARCH),aarch64)
+ARCHS     := $(or $(ARCH),$(all_archs))
 endif
 
 ARCH      ?= aarch64
