@@ -44,8 +44,16 @@
     csrw    stvec, t0
 .endm
 
+/*
+ * The first hart that comes here boots. OpenSBI 1.1 may send another here, which should begin at secondary_entry: it says
+ * that a hart is to start before it says where. That hart finds its struct percpu by its hart id.
+ */
 entry:
     begin
+    lla     t0, entry_taken
+    li      t1, 1
+    amoswap.w.aqrl t1, t1, (t0)
+    bnez    t1, late
     mv      s0, a0
     mv      s1, a1
     lla     s2, image_start
@@ -85,6 +93,23 @@ entry:
     call    metal_main
     j       park
 
+late:
+    lla     t0, percpus
+    addi    t1, t0, 8 * PERCPU_MAX
+5:  ld      a1, 0(t0)
+    addi    t0, t0, 8
+    beqz    a1, 6f
+    ld      t2, PERCPU_CPU_ID(a1)
+    beq     t2, a0, secondary_entry
+6:  bltu    t0, t1, 5b
+    j       park
+
+    .section .data.entry_taken, "aw"
+    .balign 4
+entry_taken:
+    .word   0
+
+    .section .text.entry, "ax"
 /* a1: the pCPU's struct percpu, on top of its stack. Aligned, since firmware puts it into stvec, too. */
     .balign 4
     .global secondary_entry

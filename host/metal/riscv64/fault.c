@@ -7,6 +7,8 @@
 #include "percpu.h"
 #include <stdio.h>
 
+_Static_assert(offsetof(struct percpu, cpu_id) == PERCPU_CPU_ID, "entry.S");
+_Static_assert(sizeof(percpus) == 8 * PERCPU_MAX, "entry.S");
 _Static_assert(offsetof(struct percpu, faulted) == PERCPU_FAULTED, "entry.S");
 _Static_assert(offsetof(struct percpu, regs) == PERCPU_REGS, "entry.S");
 _Static_assert(offsetof(struct fault_regs, stval) == 280, "entry.S");

@@ -12,6 +12,8 @@
 
 /* Offsets into struct percpu; fault.c holds them together. */
 #define PERCPU_FAULTED 4
+#define PERCPU_CPU_ID 8
+#define PERCPU_MAX 64 /* AXVM_MAX_PCPUS */
 #define PERCPU_REGS 16
 
 #endif
