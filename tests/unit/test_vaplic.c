@@ -296,8 +296,8 @@ static void a_message_is_sent_once_for_each_assertion(void **state)
     (void)state;
     aplic_write(APLIC_DOMAINCFG, DOMAINCFG_ON);
     aplic_source(10, SM_LEVEL1, HART(1) | 77);
-    file_write(1, VIMSIC_EIE0 + 2, UINT64_MAX);
-    file_write(1, VIMSIC_EIDELIVERY, 1);
+    imsic_file_write(1, VIMSIC_EIE0 + 2, UINT64_MAX);
+    imsic_file_write(1, VIMSIC_EIDELIVERY, 1);
     wire(10, true);
     assert_false(is_pending(10));
     assert_true(aia_line(1));
@@ -325,9 +325,9 @@ static void what_is_pending_is_sent_when_the_domain_or_the_source_is_enabled(voi
     aplic_write(APLIC_DOMAINCFG, DOMAINCFG_ON);
     assert_false(is_pending(10));
     assert_true(is_pending(11));
-    assert_int_equal(file_read(0, VIMSIC_EIP0), 1U << 1);
+    assert_int_equal(imsic_file_read(0, VIMSIC_EIP0), 1U << 1);
     aplic_write(APLIC_SETIE, 1U << 11);
-    assert_int_equal(file_read(0, VIMSIC_EIP0), 3U << 1);
+    assert_int_equal(imsic_file_read(0, VIMSIC_EIP0), 3U << 1);
     assert_false(is_pending(11));
 }
 
@@ -336,7 +336,7 @@ static void an_extempore_message_needs_no_domain(void **state)
     (void)state;
     aplic_write(APLIC_GENMSI, HART(2) | 1U << 12 | 200);
     assert_int_equal(aplic_read(APLIC_GENMSI), HART(2) | 200);
-    assert_int_equal(file_read(2, VIMSIC_EIP0 + 6), UINT64_C(1) << (200 - 192));
+    assert_int_equal(imsic_file_read(2, VIMSIC_EIP0 + 6), UINT64_C(1) << (200 - 192));
     aplic_write(APLIC_GENMSI, HART(3) | 200);
     aplic_write(APLIC_GENMSI, HART(0) | 256);
     aplic_write(APLIC_GENMSI, HART(0) | 0);

@@ -30,7 +30,7 @@ static uint32_t claim(unsigned v)
 static void a_message_interrupts_the_vcpu_of_its_page(void **state)
 {
     (void)state;
-    file_write(1, VIMSIC_EIDELIVERY, 1);
+    imsic_file_write(1, VIMSIC_EIDELIVERY, 1);
     enable(1, 255);
     imsic_write(1, 0, 255);
     assert_true(aia_line(1));
@@ -46,21 +46,21 @@ static void a_big_endian_message_does_too(void **state)
 {
     (void)state;
     imsic_write(2, 4, 0x05000000);
-    assert_int_equal(file_read(2, VIMSIC_EIP0), 1U << 5);
+    assert_int_equal(imsic_file_read(2, VIMSIC_EIP0), 1U << 5);
 }
 
 static void only_what_is_enabled_and_delivered_kicks(void **state)
 {
     (void)state;
     imsic_write(0, 0, 1);
-    file_write(0, VIMSIC_EIDELIVERY, 1);
+    imsic_file_write(0, VIMSIC_EIDELIVERY, 1);
     imsic_write(0, 0, 2);
     enable(0, 9);
-    file_write(0, VIMSIC_EITHRESHOLD, 9);
+    imsic_file_write(0, VIMSIC_EITHRESHOLD, 9);
     imsic_write(0, 0, 9);
     assert_int_equal(fake_hal_kicks(), 0);
     assert_false(aia_line(0));
-    file_write(0, VIMSIC_EITHRESHOLD, 10);
+    imsic_file_write(0, VIMSIC_EITHRESHOLD, 10);
     assert_true(aia_line(0));
 }
 
@@ -73,7 +73,7 @@ static void identities_that_do_not_exist_are_ignored(void **state)
     imsic_write(0, 4, 1);
     imsic_write(0, 8, 1);
     for (uint64_t n = 0; n < 64; n += 2) {
-        assert_int_equal(file_read(0, VIMSIC_EIP0 + n), 0);
+        assert_int_equal(imsic_file_read(0, VIMSIC_EIP0 + n), 0);
     }
 }
 
@@ -103,10 +103,10 @@ static void the_threshold_hides_from_stopei(void **state)
     (void)state;
     enable(0, 7);
     imsic_write(0, 0, 7);
-    file_write(0, VIMSIC_EITHRESHOLD, 7);
+    imsic_file_write(0, VIMSIC_EITHRESHOLD, 7);
     assert_int_equal(claim(0), 0);
-    file_write(0, VIMSIC_EITHRESHOLD, 0x108); /* eight bits of it */
-    assert_int_equal(file_read(0, VIMSIC_EITHRESHOLD), 8);
+    imsic_file_write(0, VIMSIC_EITHRESHOLD, 0x108); /* eight bits of it */
+    assert_int_equal(imsic_file_read(0, VIMSIC_EITHRESHOLD), 8);
     assert_int_equal(claim(0), 7);
 }
 
@@ -120,12 +120,12 @@ static void odd_registers_do_not_exist(void **state)
 
         assert_int_equal(vimsic_reg_rmw(&m->files[0], select, UINT64_MAX, UINT64_MAX, &old), exists);
     }
-    assert_int_equal(file_read(0, 0x71), 0);
-    assert_int_equal(file_read(0, VIMSIC_EIP0), UINT64_MAX - 1);
-    assert_int_equal(file_read(0, VIMSIC_EIE0), UINT64_MAX - 1);
-    assert_int_equal(file_read(0, VIMSIC_EIP0 + 6), UINT64_MAX);
-    assert_int_equal(file_read(0, VIMSIC_EIP0 + 8), 0);
-    assert_int_equal(file_read(0, VIMSIC_EIDELIVERY), 0); /* neither 0 nor 1 was written */
+    assert_int_equal(imsic_file_read(0, 0x71), 0);
+    assert_int_equal(imsic_file_read(0, VIMSIC_EIP0), UINT64_MAX - 1);
+    assert_int_equal(imsic_file_read(0, VIMSIC_EIE0), UINT64_MAX - 1);
+    assert_int_equal(imsic_file_read(0, VIMSIC_EIP0 + 6), UINT64_MAX);
+    assert_int_equal(imsic_file_read(0, VIMSIC_EIP0 + 8), 0);
+    assert_int_equal(imsic_file_read(0, VIMSIC_EIDELIVERY), 0); /* neither 0 nor 1 was written */
 }
 
 static void other_than_words_are_faults(void **state)
@@ -140,14 +140,14 @@ static void other_than_words_are_faults(void **state)
     assert_int_not_equal(device->ops->read(device, m->vcpus, 0, 1, &value), AXVM_OK);
     assert_int_equal(device->ops->read(device, m->vcpus, 0, 4, &value), AXVM_OK);
     assert_int_equal(value, 0);
-    assert_int_equal(file_read(0, VIMSIC_EIP0), 0);
+    assert_int_equal(imsic_file_read(0, VIMSIC_EIP0), 0);
 }
 
 static void devices_send_to_addresses(void **state)
 {
     (void)state;
     assert_int_equal(vimsic_signal_msi(&m->imsic, AIA_IMSIC_BASE + 0x2000, 3), AXVM_OK);
-    assert_int_equal(file_read(2, VIMSIC_EIP0), 1U << 3);
+    assert_int_equal(imsic_file_read(2, VIMSIC_EIP0), 1U << 3);
     assert_int_equal(vimsic_signal_msi(&m->imsic, AIA_IMSIC_BASE + 0x3000, 3), AXVM_EINVAL);
     assert_int_equal(vimsic_signal_msi(&m->imsic, AIA_IMSIC_BASE - 0x1000, 3), AXVM_EINVAL);
     assert_int_equal(vimsic_signal_msi(&m->imsic, AIA_IMSIC_BASE + 0x10, 3), AXVM_EINVAL);
@@ -156,13 +156,13 @@ static void devices_send_to_addresses(void **state)
 static void reset_forgets(void **state)
 {
     (void)state;
-    file_write(0, VIMSIC_EIDELIVERY, 1);
+    imsic_file_write(0, VIMSIC_EIDELIVERY, 1);
     enable(0, 7);
     imsic_write(0, 0, 7);
     vimsic_reset(&m->imsic);
-    assert_int_equal(file_read(0, VIMSIC_EIDELIVERY), 0);
-    assert_int_equal(file_read(0, VIMSIC_EIE0), 0);
-    assert_int_equal(file_read(0, VIMSIC_EIP0), 0);
+    assert_int_equal(imsic_file_read(0, VIMSIC_EIDELIVERY), 0);
+    assert_int_equal(imsic_file_read(0, VIMSIC_EIE0), 0);
+    assert_int_equal(imsic_file_read(0, VIMSIC_EIP0), 0);
     assert_false(vimsic_output(&m->files[0]));
 }
 
@@ -229,8 +229,8 @@ static void no_message_is_lost_on_its_way_elsewhere_and_back(void **state)
     (void)state;
     hal = &threads_hal;
     sent = took = 0;
-    file_write(0, VIMSIC_EIDELIVERY, 1);
-    file_write(0, VIMSIC_EIE0, 0x1fe);
+    imsic_file_write(0, VIMSIC_EIDELIVERY, 1);
+    imsic_file_write(0, VIMSIC_EIE0, 0x1fe);
     assert_int_equal(pthread_create(&thread, NULL, sender, NULL), 0);
     while (atomic_load(&took) < MESSAGES) {
         if (took % 2 == 0) {
@@ -252,7 +252,7 @@ static void what_has_moved_asserts_nothing(void **state)
     struct vimsic_state file;
 
     (void)state;
-    file_write(0, VIMSIC_EIDELIVERY, 1);
+    imsic_file_write(0, VIMSIC_EIDELIVERY, 1);
     enable(0, 7);
     imsic_write(0, 0, 7);
     assert_true(vimsic_output(&m->files[0]));
@@ -269,7 +269,7 @@ static void what_has_moved_asserts_nothing(void **state)
     imsic_write(0, 0, 3);
     vimsic_move_in(&m->files[0], &file);
     assert_true(vimsic_output(&m->files[0]));
-    assert_int_equal(file_read(0, VIMSIC_EIP0), 1U << 7 | 1U << 3);
+    assert_int_equal(imsic_file_read(0, VIMSIC_EIP0), 1U << 7 | 1U << 3);
 }
 
 static void no_message_is_lost_while_its_identity_is_enabled(void **state)
@@ -278,12 +278,12 @@ static void no_message_is_lost_while_its_identity_is_enabled(void **state)
 
     (void)state;
     hal = &threads_hal;
-    file_write(0, VIMSIC_EIDELIVERY, 1);
+    imsic_file_write(0, VIMSIC_EIDELIVERY, 1);
     atomic_store(&m->vcpus[0].requests, 0);
     assert_int_equal(pthread_create(&thread, NULL, sender, NULL), 0);
     for (unsigned n = 0; atomic_load(&took) < MESSAGES; n++) {
-        file_write(0, n % 2 == 0 ? VIMSIC_EIE0 : VIMSIC_EIDELIVERY, 0);
-        file_write(0, n % 2 == 0 ? VIMSIC_EIE0 : VIMSIC_EIDELIVERY, n % 2 == 0 ? 0x1fe : 1);
+        imsic_file_write(0, n % 2 == 0 ? VIMSIC_EIE0 : VIMSIC_EIDELIVERY, 0);
+        imsic_file_write(0, n % 2 == 0 ? VIMSIC_EIE0 : VIMSIC_EIDELIVERY, n % 2 == 0 ? 0x1fe : 1);
         while (!aia_line(0)) { /* only what was requested gets it out of here */
             sched_yield();
         }

@@ -97,7 +97,7 @@ void imsic_write(unsigned v, uint64_t offset, uint32_t value)
     }
 }
 
-uint64_t file_read(unsigned v, uint64_t select)
+uint64_t imsic_file_read(unsigned v, uint64_t select)
 {
     uint64_t value;
 
@@ -107,7 +107,7 @@ uint64_t file_read(unsigned v, uint64_t select)
     return value;
 }
 
-void file_write(unsigned v, uint64_t select, uint64_t value)
+void imsic_file_write(unsigned v, uint64_t select, uint64_t value)
 {
     uint64_t old;
 

@@ -60,8 +60,8 @@ void idc_write(unsigned v, uint64_t reg, uint32_t value);
 void imsic_write(unsigned v, uint64_t offset, uint32_t value); /* to that vCPU's page */
 
 /* A vCPU's interrupt file; fails the test if there is no such register. */
-uint64_t file_read(unsigned v, uint64_t select);
-void file_write(unsigned v, uint64_t select, uint64_t value);
+uint64_t imsic_file_read(unsigned v, uint64_t select);
+void imsic_file_write(unsigned v, uint64_t select, uint64_t value);
 
 /* A source that is enabled, with that mode and target. */
 void aplic_source(uint32_t irq, uint32_t mode, uint32_t target);
