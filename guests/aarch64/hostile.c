@@ -16,7 +16,7 @@ _Static_assert(offsetof(struct hostile_cpu, in_slot) == CPU_IN_SLOT, "hostile_ar
 _Static_assert(offsetof(struct boot_record, regs) == BOOT_REGS_AT, "hostile_arch.h");
 _Static_assert(offsetof(struct boot_record, fp) == BOOT_FP_AT, "hostile_arch.h");
 
-/* ---- What the common part asks for ------------------------------------------------------------------------------------ */
+/* ---- What the common part asks for ------------------------------------------------------------------------------- */
 
 #define UART_CR 0x30
 #define UART_CR_ON 0x301
@@ -50,6 +50,11 @@ void calm(void)
     reg_write(mdscr_el1, 0);
 }
 
+void rest(void)
+{
+    cpu_relax();
+}
+
 bool has_lazy(void)
 {
     return true;
@@ -64,7 +69,7 @@ _Noreturn void hostile_crashed(struct hostile_cpu *cpu)
     hostile_end();
 }
 
-/* ---- What a CPU finds when it starts ---------------------------------------------------------------------------------- */
+/* ---- What a CPU finds when it starts ----------------------------------------------------------------------------- */
 
 static const struct {
     const char *name;

@@ -6,7 +6,7 @@
 #define BASE 1U /* x1 has the address */
 #define PAR_EL1 SYSREG(3, 0, 7, 4, 0)
 
-/* ---- Instructions that access memory ------------------------------------------------------------------------------- */
+/* ---- Instructions that access memory ----------------------------------------------------------------------------- */
 
 /* The forms that matter most: fixed bits, and those that are random. All of the class comes besides. */
 static const struct {
@@ -36,7 +36,7 @@ static uint32_t random_access(struct hostile_cpu *cpu)
     return (insn & ~(0x1fU << 5)) | BASE << 5;
 }
 
-/* ---- Does it leave alone what it shall not touch? ------------------------------------------------------------------- */
+/* ---- Does it leave alone what it shall not touch? ---------------------------------------------------------------- */
 
 static bool names(uint32_t insn, unsigned reg)
 {
@@ -105,7 +105,7 @@ void op_mmio(struct hostile_cpu *cpu)
     }
 }
 
-/* ---- Translation: the second range is this CPU's to play with -------------------------------------------------------- */
+/* ---- Translation: the second range is this CPU's to play with ---------------------------------------------------- */
 
 #define HIGH UINT64_C(0xffffff8000000000) /* T1SZ 25, as T0SZ is */
 #define TCR_T1 (UINT64_C(25) << 16 | UINT64_C(2) << 30) /* 4 KiB granule */
@@ -195,7 +195,7 @@ void op_alias(struct hostile_cpu *cpu)
     (void)reg_read(S3_0_C7_C4_0); /* PAR_EL1 */
 }
 
-/* ---- Memory that is populated on first touch -------------------------------------------------------------------------- */
+/* ---- Memory that is populated on first touch --------------------------------------------------------------------- */
 
 bool lazy_access(struct hostile_cpu *cpu, uint64_t at, uint64_t mark, uint64_t *first, uint64_t *last)
 {
@@ -212,7 +212,7 @@ bool lazy_access(struct hostile_cpu *cpu, uint64_t at, uint64_t mark, uint64_t *
     return left_by_end(cpu);
 }
 
-/* ---- The instruction that traps is not the one that is there any more -------------------------------------------------- */
+/* ---- The instruction that traps is not the one that is there any more -------------------------------------------- */
 
 static void rewrite(struct hostile_cpu *cpu, uint32_t *arena)
 {

@@ -22,18 +22,18 @@
  * mostly UNKNOWN at reset; that they are zero is this hypervisor's way of not showing what others left there.
  */
 #define BOOT_REGS(X)                                                                                                   \
-    X(sctlr_el1, 0, 0x1005) X(cpacr_el1, 0, ALL) X(ttbr0_el1, 0, ALL) X(ttbr1_el1, 0, ALL) X(tcr_el1, 0, ALL)           \
-    X(esr_el1, 0, ALL) X(afsr0_el1, 0, ALL) X(afsr1_el1, 0, ALL) X(far_el1, 0, ALL) X(mair_el1, 0, ALL)                 \
-    X(amair_el1, 0, ALL) X(vbar_el1, 0, ALL) X(contextidr_el1, 0, ALL) X(par_el1, 0, ALL) X(csselr_el1, 0, ALL)         \
-    X(cntkctl_el1, 0, ALL) X(mdscr_el1, 0, ALL) X(tpidr_el0, 0, ALL) X(tpidrro_el0, 0, ALL) X(tpidr_el1, 0, ALL)        \
-    X(sp_el0, 0, ALL) X(elr_el1, 0, ALL) X(spsr_el1, 0, ALL) X(cntv_ctl_el0, 0, 3) X(cntv_cval_el0, 0, ALL)             \
-    X(cntp_ctl_el0, 0, 3) X(cntp_cval_el0, 0, ALL) X(CurrentEL, 4, ALL) X(daif, 0x3c0, ALL) X(spsel, 1, ALL)            \
-    X(oslsr_el1, 0xa, 0xa) X(mdccint_el1, 0, ALL)                                                                        \
-    X(dbgbvr0_el1, 0, ALL) X(dbgbcr0_el1, 0, ALL) X(dbgbvr5_el1, 0, ALL) X(dbgbcr5_el1, 0, ALL)                         \
-    X(dbgwvr0_el1, 0, ALL) X(dbgwcr0_el1, 0, ALL) X(dbgwvr3_el1, 0, ALL) X(dbgwcr3_el1, 0, ALL)                         \
-    X(S3_0_C4_C6_0 /* ICC_PMR */, 0, ALL) X(S3_0_C12_C8_3 /* ICC_BPR0 */, 0, 4) X(S3_0_C12_C12_3 /* ICC_BPR1 */, 0, 4)  \
-    X(S3_0_C12_C12_4 /* ICC_CTLR */, 0, 3) X(S3_0_C12_C12_6 /* ICC_IGRPEN0 */, 0, ALL)                                  \
-    X(S3_0_C12_C12_7 /* ICC_IGRPEN1 */, 0, ALL) X(S3_0_C12_C8_4 /* ICC_AP0R0 */, 0, ALL)                                \
+    X(sctlr_el1, 0, 0x1005) X(cpacr_el1, 0, ALL) X(ttbr0_el1, 0, ALL) X(ttbr1_el1, 0, ALL) X(tcr_el1, 0, ALL)          \
+    X(esr_el1, 0, ALL) X(afsr0_el1, 0, ALL) X(afsr1_el1, 0, ALL) X(far_el1, 0, ALL) X(mair_el1, 0, ALL)                \
+    X(amair_el1, 0, ALL) X(vbar_el1, 0, ALL) X(contextidr_el1, 0, ALL) X(par_el1, 0, ALL) X(csselr_el1, 0, ALL)        \
+    X(cntkctl_el1, 0, ALL) X(mdscr_el1, 0, ALL) X(tpidr_el0, 0, ALL) X(tpidrro_el0, 0, ALL) X(tpidr_el1, 0, ALL)       \
+    X(sp_el0, 0, ALL) X(elr_el1, 0, ALL) X(spsr_el1, 0, ALL) X(cntv_ctl_el0, 0, 3) X(cntv_cval_el0, 0, ALL)            \
+    X(cntp_ctl_el0, 0, 3) X(cntp_cval_el0, 0, ALL) X(CurrentEL, 4, ALL) X(daif, 0x3c0, ALL) X(spsel, 1, ALL)           \
+    X(oslsr_el1, 0xa, 0xa) X(mdccint_el1, 0, ALL)                                                                      \
+    X(dbgbvr0_el1, 0, ALL) X(dbgbcr0_el1, 0, ALL) X(dbgbvr5_el1, 0, ALL) X(dbgbcr5_el1, 0, ALL)                        \
+    X(dbgwvr0_el1, 0, ALL) X(dbgwcr0_el1, 0, ALL) X(dbgwvr3_el1, 0, ALL) X(dbgwcr3_el1, 0, ALL)                        \
+    X(S3_0_C4_C6_0 /* ICC_PMR */, 0, ALL) X(S3_0_C12_C8_3 /* ICC_BPR0 */, 0, 4) X(S3_0_C12_C12_3 /* ICC_BPR1 */, 0, 4) \
+    X(S3_0_C12_C12_4 /* ICC_CTLR */, 0, 3) X(S3_0_C12_C12_6 /* ICC_IGRPEN0 */, 0, ALL)                                 \
+    X(S3_0_C12_C12_7 /* ICC_IGRPEN1 */, 0, ALL) X(S3_0_C12_C8_4 /* ICC_AP0R0 */, 0, ALL)                               \
     X(S3_0_C12_C9_0 /* ICC_AP1R0 */, 0, ALL) X(S3_0_C12_C11_3 /* ICC_RPR */, 0xff, ALL)
 /* The same, of those that CPACR_EL1 must allow first. */
 #define BOOT_FP_REGS(X) X(fpcr, 0, ALL) X(fpsr, 0, ALL)

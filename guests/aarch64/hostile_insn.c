@@ -2,7 +2,7 @@
 /* Instructions of all other kinds: system registers by encoding, random words at EL1 and EL0, impossible states. */
 #include "hostile_parts.h"
 
-/* ---- System instructions --------------------------------------------------------------------------------------------- */
+/* ---- System instructions ----------------------------------------------------------------------------------------- */
 
 #define SCTLR_EL1 SYSREG(3, 0, 1, 0, 0)
 #define TTBR0_EL1 SYSREG(3, 0, 2, 0, 0)
@@ -85,7 +85,7 @@ void op_sysreg(struct hostile_cpu *cpu)
     }
 }
 
-/* ---- Registers that translation depends on, while the MMU is off or odd -------------------------------------------------- */
+/* ---- Registers that translation depends on, while the MMU is off or odd ------------------------------------------ */
 
 #define SCTLR_M 1U
 #define SCTLR_EE (UINT64_C(1) << 25)
@@ -141,7 +141,7 @@ void op_wild(struct hostile_cpu *cpu)
     slot_run(cpu);
 }
 
-/* ---- Random words ---------------------------------------------------------------------------------------------------- */
+/* ---- Random words ------------------------------------------------------------------------------------------------ */
 
 static bool is_branch_or_system(uint32_t insn)
 {
@@ -229,7 +229,7 @@ void op_user(struct hostile_cpu *cpu)
     slot_run(cpu);
 }
 
-/* ---- Impossible states ------------------------------------------------------------------------------------------------ */
+/* ---- Impossible states ------------------------------------------------------------------------------------------- */
 
 /* AArch32 code at EL0 is whatever the words say. */
 void op_eret(struct hostile_cpu *cpu)

@@ -31,7 +31,7 @@ static uint64_t user_level2[512] PAGE_ALIGNED, user_level3[512] PAGE_ALIGNED;
 static uint64_t own_tables[HOSTILE_CPUS][3][512] PAGE_ALIGNED;
 static uint32_t slots[HOSTILE_CPUS][SLOT_WORDS] PAGE_ALIGNED, arenas[HOSTILE_CPUS][SLOT_WORDS] PAGE_ALIGNED;
 
-/* ---- Tables -------------------------------------------------------------------------------------------------------- */
+/* ---- Tables ------------------------------------------------------------------------------------------------------ */
 
 static uint64_t address(const volatile void *at)
 {
@@ -103,7 +103,7 @@ void tables_init(void)
     }
 }
 
-/* ---- Slots --------------------------------------------------------------------------------------------------------- */
+/* ---- Slots ------------------------------------------------------------------------------------------------------- */
 
 void code_changed(const void *start, unsigned size)
 {
@@ -180,7 +180,7 @@ void slot_run(struct hostile_cpu *cpu)
     }
 }
 
-/* ---- What to try --------------------------------------------------------------------------------------------------- */
+/* ---- What to try ------------------------------------------------------------------------------------------------- */
 
 /* Where something begins or ends, in this guest's map as the tests make it (read-only, unreadable, lazy RAM), or nothing. */
 static const uint64_t places[] = {

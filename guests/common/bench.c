@@ -2,11 +2,11 @@
 /*
  * A guest that measures what operations cost, in instructions. It runs under `-icount shift=0,sleep=off`, where every
  * instruction of every CPU takes 1 ns of virtual time and waiting takes none, so that elapsed time is the number of
- * instructions that guest and hypervisor executed together. tests/bench/bench.py runs it, docs/specification.md says how the
- * numbers are to be read.
+ * instructions that guest and hypervisor executed together. tests/bench/bench.py runs it, docs/specification.md says
+ * how the numbers are to be read.
  *
- * The command line, all of it optional: rounds=N, only=NAME. Output: a line "bench NAME HUNDREDTHS" for each operation, the
- * mean of its rounds in hundredths of an instruction, with all that the guest itself does for a round.
+ * The command line, all of it optional: rounds=N, only=NAME. Output: a line "bench NAME HUNDREDTHS" for each operation,
+ * the mean of its rounds in hundredths of an instruction, with all that the guest itself does for a round.
  */
 #include "bench.h"
 #include "bench_arch.h"
@@ -17,7 +17,7 @@
 
 uint64_t tick_ns;
 
-/* ---- Calls in a loop ----------------------------------------------------------------------------------------------- */
+/* ---- Calls in a loop --------------------------------------------------------------------------------------------- */
 
 void bench_nothing(uint64_t argument)
 {
@@ -56,7 +56,7 @@ uint64_t bench_readings(const struct operation *operation, unsigned rounds)
     return sum;
 }
 
-/* ---- First touch of pages that are populated lazily ------------------------------------------------------------------ */
+/* ---- First touch of pages that are populated lazily -------------------------------------------------------------- */
 
 uint64_t bench_fresh_memory(void)
 {
@@ -79,7 +79,7 @@ uint64_t bench_touches(const struct operation *operation, unsigned rounds)
     return now() - start;
 }
 
-/* ---- Interrupts: from the cause to the handler's first instruction ---------------------------------------------------- */
+/* ---- Interrupts: from the cause to the handler's first instruction ----------------------------------------------- */
 
 static volatile uint64_t handled_at;
 
@@ -153,7 +153,7 @@ uint64_t bench_timer(const struct operation *operation, unsigned rounds)
     return sum;
 }
 
-/* ---- Two CPUs: each waits in WFI for the other's interrupt, so that only what a hand-over costs is executed --------------- */
+/* ---- Two CPUs: each waits in WFI for the other's interrupt, so that only what a hand-over costs is executed ------ */
 
 static volatile unsigned peer_turns;
 static volatile bool peer_ready; /* what is sent to a CPU that is starting may be lost: the peer's first says so */
@@ -211,7 +211,7 @@ uint64_t bench_ipi_peer(const struct operation *operation, unsigned rounds)
     return now() - start;
 }
 
-/* ---- All of them ------------------------------------------------------------------------------------------------------ */
+/* ---- All of them ------------------------------------------------------------------------------------------------- */
 
 __attribute__((noinline)) void bench_begin(void)
 {

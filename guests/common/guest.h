@@ -31,7 +31,7 @@ struct guest_machine {
 
 extern struct guest_machine machine;
 
-/* ---- lib.c of guests/common/ --------------------------------------------------------------------------------------- */
+/* ---- lib.c of guests/common/ ------------------------------------------------------------------------------------- */
 
 void print(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
@@ -62,7 +62,9 @@ struct caught catch_end(void);
 /* For the exception handler; false: it isn't expected. */
 bool catch_take(struct caught caught);
 
-/* Tests. The program's own is test_main(), called on CPU 0; when it returns, the verdict is printed and the guest ends. */
+/*
+ * Tests. The program's own is test_main(), called on CPU 0; when it returns, the verdict is printed and the guest ends.
+ */
 void test_main(void);
 _Noreturn void guest_end(void); /* with the verdict */
 void check_failed(const char *file, int line, const char *what, uint64_t got, uint64_t wanted);
@@ -81,9 +83,12 @@ void check_failed(const char *file, int line, const char *what, uint64_t got, ui
 void guest_main(const void *fdt);
 void guest_secondary(unsigned cpu);
 
-/* ---- lib.c and arch.h of the architecture ---------------------------------------------------------------------------- */
+/* ---- lib.c and arch.h of the architecture ------------------------------------------------------------------------ */
 
-/* Of arch.h: cpu_id(), ticks(), ticks_per_second(), irq_enable(), irq_disable(), wait_irq(), wait_event(), send_event(). */
+/*
+ * Of arch.h: cpu_id(), ticks(), ticks_per_second(), irq_enable(), irq_disable(), wait_irq(), wait_event(),
+ * send_event().
+ */
 
 void discover_arch(const void *fdt); /* machine.uart and machine.arch */
 uint64_t boot_cpu_id(void);

@@ -3,10 +3,11 @@
  * A guest that tries whatever a guest can try against its hypervisor, on all its CPUs at once, and goes on.
  *
  * Each operation follows from the seed, the CPU and the operation's number. On its way the guest looks for what it must
- * never see: registers of others when a CPU starts, memory that isn't zero at first, registers that change on their own.
+ * never see: registers of others when a CPU starts, memory that isn't zero at first, registers that change on their
+ * own.
  *
- * The command line, all of it optional: seed=N, ops=N (of all CPUs together), only=KIND, reset (end with SYSTEM_RESET, not
- * with SYSTEM_OFF). Its last line but one is "hostile: seed N, N operations, N failed".
+ * The command line, all of it optional: seed=N, ops=N (of all CPUs together), only=KIND, reset (end with SYSTEM_RESET,
+ * not with SYSTEM_OFF). Its last line but one is "hostile: seed N, N operations, N failed".
  */
 #include "hostile.h"
 #include <stdarg.h>
@@ -37,7 +38,7 @@ static uint64_t operations, failures, ending;
 static uint64_t kind_counts[MAX_KINDS];
 static int64_t awake = 1;
 
-/* ---- Random numbers: splitmix64 --------------------------------------------------------------------------------------- */
+/* ---- Random numbers: splitmix64 ---------------------------------------------------------------------------------- */
 
 static uint64_t mix(uint64_t z)
 {
@@ -52,7 +53,7 @@ uint64_t random64(struct hostile_cpu *cpu)
     return mix(cpu->random);
 }
 
-/* ---- Telling ------------------------------------------------------------------------------------------------------------ */
+/* ---- Telling ----------------------------------------------------------------------------------------------------- */
 
 static uint64_t telling;
 
@@ -117,7 +118,7 @@ _Noreturn void hostile_end(void)
     end();
 }
 
-/* ---- Staying alive -------------------------------------------------------------------------------------------------------- */
+/* ---- Staying alive ----------------------------------------------------------------------------------------------- */
 
 bool may_sleep(void)
 {
@@ -168,7 +169,7 @@ static void watch(struct hostile_cpu *self)
     }
 }
 
-/* ---- What must never be seen ------------------------------------------------------------------------------------------------ */
+/* ---- What must never be seen ------------------------------------------------------------------------------------- */
 
 /* All RAM but the program, the device tree, and the firmware. */
 static void check_memory(struct hostile_cpu *cpu)
@@ -194,7 +195,7 @@ static void check_marks(struct hostile_cpu *cpu)
     }
 }
 
-/* ---- The operations ------------------------------------------------------------------------------------------------------------- */
+/* ---- The operations ---------------------------------------------------------------------------------------------- */
 
 static unsigned choose_kind(struct hostile_cpu *cpu)
 {
@@ -223,7 +224,7 @@ static void operate(struct hostile_cpu *cpu)
     check_marks(cpu);
 }
 
-/* ---- Memory that is populated on first touch: zero, then what was written -------------------------------------------- */
+/* ---- Memory that is populated on first touch: zero, then what was written ---------------------------------------- */
 
 #define LAZY_FIRST 64U
 #define LAZY_PAGES 16000U /* others of the region are anybody's */
@@ -254,7 +255,7 @@ void op_lazy(struct hostile_cpu *cpu)
     }
 }
 
-/* ---- Output ------------------------------------------------------------------------------------------------------------------- */
+/* ---- Output ------------------------------------------------------------------------------------------------------ */
 
 /* Output that means nothing, without an end to its lines or with nothing but ends. */
 void op_print(struct hostile_cpu *cpu)
@@ -267,7 +268,7 @@ void op_print(struct hostile_cpu *cpu)
     }
 }
 
-/* ---- All of it ----------------------------------------------------------------------------------------------------------------- */
+/* ---- All of it --------------------------------------------------------------------------------------------------- */
 
 static void await_others(void)
 {
@@ -276,7 +277,7 @@ static void await_others(void)
     while (now_ns() - since < LOST_NS) {
         unsigned started = 0;
 
-        cpu_relax();
+        rest();
         for (unsigned i = 0; i < machine.cpu_count; i++) {
             started += hostile_cpus[i].starts != 0;
         }
@@ -309,6 +310,7 @@ _Noreturn static void finish(struct hostile_cpu *cpu)
         }
     }
     while (!all_stopped() && now_ns() - since < LOST_NS) {
+        rest();
         for (unsigned i = 0; i < machine.cpu_count; i++) {
             if (hostile_cpus[i].waiting) {
                 rescue(&hostile_cpus[i]);
@@ -340,7 +342,7 @@ _Noreturn void hostile_started(struct hostile_cpu *cpu)
     run(cpu);
 }
 
-/* ---- The command line -------------------------------------------------------------------------------------------------------------- */
+/* ---- The command line -------------------------------------------------------------------------------------------- */
 
 static void take_options(void)
 {
@@ -363,8 +365,8 @@ void test_main(void)
     irq_disable();
     take_options();
     machine.cpu_count = machine.cpu_count < HOSTILE_CPUS ? machine.cpu_count : HOSTILE_CPUS;
-    tell("hostile: seed %llu, %u CPUs, %llu operations of %s kind\n", (unsigned long long)options.seed, machine.cpu_count,
-         (unsigned long long)options.operations, options.only != NULL ? options.only->name : "any");
+    tell("hostile: seed %llu, %u CPUs, %llu operations of %s kind\n", (unsigned long long)options.seed,
+         machine.cpu_count, (unsigned long long)options.operations, options.only != NULL ? options.only->name : "any");
     tables_init();
     check_memory(self);
     for (unsigned i = 1; i < machine.cpu_count; i++) {

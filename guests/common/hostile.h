@@ -2,13 +2,13 @@
 /*
  * The hostile guest's parts.
  *
- * Whatever it tries, it tries in a slot: a few instructions in a page of its CPU's own, entered with all registers as chosen
- * and left by an exception: that of the instruction behind them (SLOT_END), or what they bring about (hostile_entry.S of
- * the architecture). So nothing that an instruction does to the registers is the C code's concern, which runs with all
- * interrupts masked.
+ * Whatever it tries, it tries in a slot: a few instructions in a page of its CPU's own, entered with all registers as
+ * chosen and left by an exception: that of the instruction behind them (SLOT_END), or what they bring about
+ * (hostile_entry.S of the architecture). So nothing that an instruction does to the registers is the C code's concern,
+ * which runs with all interrupts masked.
  *
- * hostile_arch.h has HOSTILE_CPU_ARCH, the fields that hostile_entry.S uses: x[HOSTILE_REGS], the general registers of the
- * slot, going in and coming out, and pc among them; and struct boot_record.
+ * hostile_arch.h has HOSTILE_CPU_ARCH, the fields that hostile_entry.S uses: x[HOSTILE_REGS], the general registers of
+ * the slot, going in and coming out, and pc among them; and struct boot_record.
  */
 #ifndef HOSTILE_H
 #define HOSTILE_H
@@ -88,6 +88,7 @@ void hostile_adopt(void);
 void power_on(const struct hostile_cpu *target);
 void wake(const struct hostile_cpu *target); /* a CPU that is waiting, whatever was done to its interrupts */
 void calm(void);                             /* at the end */
+void rest(void);                             /* let others go on, and come back for sure */
 void check_boot(struct hostile_cpu *cpu);    /* what it found when it started */
 _Noreturn void hostile_crashed(struct hostile_cpu *cpu);
 void put_raw(uint8_t c);    /* to the UART's data register */

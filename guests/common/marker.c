@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A guest that has its mark in every register and in all its memory, for others to find if it leaks; and that says every
- * 10 ms that it is alive, and how long it was kept from running.
+ * A guest that has its mark in every register and in all its memory, for others to find if it leaks; and that says
+ * every 10 ms that it is alive, and how long it was kept from running.
  *
  * Every other beat it spins, and measures the longest time between two readings of the counter; then it waits for
  * interrupts of its timer, and measures how late they are. In between it looks whether its marks are still there.
@@ -15,7 +15,7 @@
 
 static uint64_t ticks_per_us;
 
-/* ---- Marks --------------------------------------------------------------------------------------------------------- */
+/* ---- Marks ------------------------------------------------------------------------------------------------------- */
 
 /* Each word tells where it is from, if it turns up elsewhere. */
 static void mark_page(uint64_t page)
@@ -60,7 +60,7 @@ static void check_memory(unsigned beat)
     }
 }
 
-/* ---- Beats --------------------------------------------------------------------------------------------------------- */
+/* ---- Beats ------------------------------------------------------------------------------------------------------- */
 
 static volatile uint64_t fired_at;
 

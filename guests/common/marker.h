@@ -12,8 +12,8 @@ void mark_registers(uint64_t mark);
 void check_registers(uint64_t mark);
 
 /*
- * Read the time until `until`, with all general and FP registers that aren't needed for that holding `mark`. *gap: raised to
- * the most ticks from one reading to the next. Zero: all registers kept the mark.
+ * Read the time until `until`, with all general and FP registers that aren't needed for that holding `mark`. *gap:
+ * raised to the most ticks from one reading to the next. Zero: all registers kept the mark.
  */
 uint64_t marker_spin(uint64_t mark, uint64_t until, uint64_t *gap);
 

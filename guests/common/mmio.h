@@ -41,7 +41,8 @@ struct level {
 extern struct instruction instructions[];
 extern const struct level levels[];
 struct window window_get(unsigned window);
-void window_open(unsigned window); /* its device holds it from now on, until window_close(); nothing is printed meanwhile */
+/* The device holds the window until window_close(); nothing is printed meanwhile. */
+void window_open(unsigned window);
 void window_close(unsigned window);
 
 /* mmio_entry.S: load the registers, execute what is there, which returns, and store them. Runs at any address. */

@@ -7,8 +7,8 @@
 
     .text
 /*
- * uint64_t marker_spin(uint64_t mark, uint64_t until, uint64_t *gap): with the mark in all general registers but a0..a3,
- * t0..t2 and sp, and in all FP registers.
+ * uint64_t marker_spin(uint64_t mark, uint64_t until, uint64_t *gap): with the mark in all general registers but
+ * a0..a3, t0..t2 and sp, and in all FP registers.
  */
     .global marker_spin
 marker_spin:

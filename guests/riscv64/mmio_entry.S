@@ -34,8 +34,8 @@ mmio_run_user:
     ecall
 
 /*
- * void mmio_user(struct user *user): U mode with a0..a7 from user->x, at user->pc, until it traps. Where that was goes to
- * user->pc, why to user->cause and user->tval.
+ * void mmio_user(struct user *user): U mode with a0..a7 from user->x, at user->pc, until it traps. Where that was goes
+ * to user->pc, why to user->cause and user->tval.
  */
     .global mmio_user
 mmio_user:

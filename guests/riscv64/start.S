@@ -5,6 +5,8 @@
  */
 #define STACK_SHIFT 14
 #define FRAME_SIZE 272
+#define EACH_X_BUT_SP 1, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, \
+    28, 29, 30, 31
 
     .section .text.start, "ax"
     .option norvc
@@ -95,7 +97,7 @@ mmu_on:
     .balign 4
 trap_entry:
     addi    sp, sp, -FRAME_SIZE
-    .irp    n, 1, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
+    .irp    n, EACH_X_BUT_SP
     sd      x\n, (8 * \n)(sp)
     .endr
     addi    t0, sp, FRAME_SIZE
@@ -110,7 +112,7 @@ trap_entry:
     ld      t2, 264(sp)
     csrw    sepc, t1
     csrw    sstatus, t2
-    .irp    n, 1, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31
+    .irp    n, EACH_X_BUT_SP
     ld      x\n, (8 * \n)(sp)
     .endr
     addi    sp, sp, FRAME_SIZE

@@ -353,9 +353,22 @@ static void test_storm(void)
     ((void (*)(void))(uintptr_t)FAR_HOLE)();
 }
 
+/* ---- doze: a CPU that waits, again and again, while a timer that it has masked is due ---- */
+
+static void test_doze(void)
+{
+    print("doze: waiting for what is masked\n");
+    csr_write(sie, 0);
+    (void)sbi(SBI_TIME, 0, 0);
+    for (;;) {
+        wait_irq();
+    }
+}
+
 const struct guest_test arch_tests[] = {
     {"sbi", test_sbi},         {"hsm", test_hsm},         {"fences", test_fences},
     {"console", test_console}, {"legacy", test_legacy},   {"suspend", test_suspend},
     {"plic", test_plic},       {"faults", test_faults},   {"privileged", test_privileged},
-    {"csrs", test_csrs},       {"storm", test_storm},     {0},
+    {"csrs", test_csrs},       {"storm", test_storm},     {"doze", test_doze},
+    {0},
 };

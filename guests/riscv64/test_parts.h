@@ -5,7 +5,10 @@
 
 #include "test.h"
 
-/* Addresses that nothing answers, on QEMU's "virt" machine and in VMs like it; and virtual ones that nothing is mapped to. */
+/*
+ * Addresses that nothing answers, on QEMU's "virt" machine and in VMs like it; and virtual ones that nothing is mapped
+ * to.
+ */
 #define HOLE UINT64_C(0x18000000)
 #define FAR_HOLE UINT64_C(0x2000000000)
 #define UNMAPPED UINT64_C(0xffffffd000001000)

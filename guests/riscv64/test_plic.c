@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The PLIC (RISC-V Platform-Level Interrupt Controller Specification 1.0.0), driven by the UART's lines and the clock's. */
+/*
+ * The PLIC (RISC-V Platform-Level Interrupt Controller Specification 1.0.0), driven by the UART's lines and the
+ * clock's.
+ */
 #include "test_parts.h"
 
 #define RTC_TIME_LOW 0x00
@@ -32,7 +35,9 @@ static void note_signal(void)
     csr_clear(sie, UINT64_C(1) << IRQ_EXTERNAL);
 }
 
-/* By its interrupt: to a guest, QEMU 7.2 doesn't show sip.SEIP. The wire to the hart takes its time, but not for ever. */
+/*
+ * By its interrupt: to a guest, QEMU 7.2 doesn't show sip.SEIP. The wire to the hart takes its time, but not for ever.
+ */
 static void check_signalled(int line, bool wanted)
 {
     uint64_t until = ticks() + ticks_per_second() / (wanted ? 10 : 100000);
