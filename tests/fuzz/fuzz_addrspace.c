@@ -40,13 +40,29 @@ static void flush_all(struct addrspace *as)
 
 static const struct addrspace_tlb tlb = {.flush_range = flush_range, .flush_all = flush_all};
 
+/* Four pages may be populated together: whether one of those around this one was touched. */
+static bool touched_around(unsigned page)
+{
+    bool touched = false;
+
+    for (unsigned i = page / 4 * 4; i < page / 4 * 4 + 4 && i < PAGES; i++) {
+        touched |= model[i].kind == LAZY && model[i].touched;
+    }
+    return touched;
+}
+
 static void check_page(unsigned page)
 {
     hpa_t target;
     uint32_t flags;
     int error = addrspace_translate(&space, gpa(WINDOW + page * AXVM_PAGE_SIZE), &target, &flags, NULL);
-    bool mapped = model[page].kind == LINEAR || model[page].kind == ALLOC || (model[page].kind == LAZY && model[page].touched);
+    bool mapped;
 
+    if (model[page].kind == LAZY && !model[page].touched && error == AXVM_OK) {
+        require(touched_around(page));
+        model[page].touched = true;
+    }
+    mapped = model[page].kind == LINEAR || model[page].kind == ALLOC || (model[page].kind == LAZY && model[page].touched);
     require((error == AXVM_OK) == mapped);
     if (mapped) {
         require((flags & AXVM_MEM_PERMS) == model[page].flags);

@@ -188,7 +188,7 @@ static int access_store(struct access *a)
 
 static int access_do(struct access *a)
 {
-    if (!is_one_of(a, KINDS_TAKEN) || (a->va & (a->insn.size - 1U)) != 0) {
+    if (!is_one_of(a, KINDS_TAKEN) || ((a->va | a->fault.gpa) & (a->insn.size - 1U)) != 0) {
         return AXVM_EUNSUPPORTED;
     }
     return a->cause == CAUSE_LOAD_GUEST_PAGE ? access_load(a) : access_store(a);
