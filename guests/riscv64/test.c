@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the test guest has for riscv64: exceptions, CSRs, register state, noise. */
+/* What the test guest has for riscv64: exceptions, CSRs, noise. */
 #include "test_parts.h"
 
 bool is_strict(void)
@@ -166,82 +166,6 @@ static void test_privileged(void)
     check(!caught.happened || caught.cause == CAUSE_ILLEGAL);
 }
 
-/* ---- state: see common/test.c ---- */
-
-#define EACH_F                                                                                                         \
-    "0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31"
-
-/* f<n> gets seed + n. */
-static void floats_fill(uint64_t seed)
-{
-    __asm__ volatile(".irp n," EACH_F "\n\t"
-                     "fmv.d.x f\\n, %0\n\taddi %0, %0, 1\n\t"
-                     ".endr"
-                     : "+r"(seed));
-}
-
-/* The bits in which any of them differs from that. */
-static uint64_t floats_differ(uint64_t seed)
-{
-    uint64_t differ = 0, value;
-
-    __asm__ volatile(".irp n," EACH_F "\n\t"
-                     "fmv.x.d %2, f\\n\n\txor %2, %2, %0\n\tor %1, %1, %2\n\taddi %0, %0, 1\n\t"
-                     ".endr"
-                     : "+r"(seed), "+r"(differ), "=&r"(value));
-    return differ;
-}
-
-static uint64_t vector_image[VECTOR_WORDS];
-
-#define VTYPE_E16_M2 0x9U
-#define VSETVLI_A0 0x00907557U /* vsetvli a0, zero, e16, m2: as many as there are */
-
-static void vectors_fill(uint64_t seed)
-{
-    for (unsigned i = 0; i < vector_words(); i++) {
-        vector_image[i] = seed * (2 * i + 1);
-    }
-    vectors_load(vector_image);
-    csr_write(0xf /* vcsr */, seed & 7);
-    __asm__ volatile(".word %0" ::"i"(VSETVLI_A0) : "a0");
-}
-
-static void vectors_check(uint64_t seed)
-{
-    unsigned i = 0;
-
-    check_equal(csr_read(0xf), seed & 7);
-    check_equal(csr_read(0xc21 /* vtype */), VTYPE_E16_M2);
-    check_equal(csr_read(0xc20 /* vl */), csr_read(0xc22) / 2 * 2);
-    check_equal(csr_read(0x8 /* vstart */), 0);
-    vectors_store(vector_image);
-    while (i < vector_words() && vector_image[i] == seed * (2 * i + 1)) {
-        i++;
-    }
-    check_equal(i, vector_words());
-}
-
-void state_fill(uint64_t seed)
-{
-    floats_fill(seed);
-    csr_write(fcsr, seed & 0x1f);
-    csr_write(scounteren, seed & 7);
-    if (machine.arch.vector) {
-        vectors_fill(seed);
-    }
-}
-
-void state_check(uint64_t seed)
-{
-    check_equal(floats_differ(seed), 0);
-    check_equal(csr_read(fcsr), seed & 0x1f);
-    check_equal(csr_read(scounteren), seed & 7);
-    if (machine.arch.vector) {
-        vectors_check(seed);
-    }
-}
-
 /* ---- csrs: every CSR can be tried, and what isn't there is illegal ---- */
 
 #define CSR_SSCRATCH 0x140U /* cpu_id() */
@@ -369,6 +293,7 @@ const struct guest_test arch_tests[] = {
     {"sbi", test_sbi},         {"hsm", test_hsm},         {"fences", test_fences},
     {"console", test_console}, {"legacy", test_legacy},   {"suspend", test_suspend},
     {"plic", test_plic},       {"faults", test_faults},   {"privileged", test_privileged},
-    {"csrs", test_csrs},       {"storm", test_storm},     {"doze", test_doze},
+    {"csrs", test_csrs},       {"vectors", test_vectors}, {"storm", test_storm},
+    {"doze", test_doze},
     {0},
 };

@@ -34,5 +34,6 @@ void test_hsm(void);     /* test_hsm.c */
 void test_fences(void);
 void test_suspend(void);
 void test_plic(void);    /* test_plic.c */
+void test_vectors(void); /* test_state.c */
 
 #endif

@@ -13,12 +13,12 @@ void rv64_cpu_enter(struct rv64_frame *frame);
 
 bool rv64_cpu_supported(void); /* the H extension, with a G-stage mode that we know, VMIDs, and fences */
 bool rv64_cpu_has_fences(void); /* firmware that fences other harts: SBI RFENCE */
-bool rv64_cpu_enable(void); /* false: it lacks what those before it had */
+bool rv64_cpu_enable(void); /* false: it lacks what those before it had, or its vectors have another size */
 void rv64_cpu_disable(void);
 uint32_t rv64_cpu_features(void); /* enum rv64_feature, of the calling pCPU; it was enabled */
 unsigned rv64_cpu_gpa_bits(void); /* 41, 50 or 59: the widest that hgatp takes */
 unsigned rv64_cpu_vmid_bits(void);
-uint64_t rv64_cpu_vlenb(void);
+uint64_t rv64_cpu_vlenb(void); /* the same for all pCPUs; touches no register that a resident vCPU may have changed */
 
 void rv64_cpu_controls_load(const struct rv64_controls *controls);
 void rv64_cpu_controls_save(struct rv64_controls *controls); /* hstatus.SPVP and sstatus.SPP */
@@ -39,7 +39,7 @@ void rv64_cpu_hvip_clear(uint64_t bits);
 void rv64_cpu_hvip_write(uint64_t hvip);
 uint64_t rv64_cpu_hip_read(void);
 
-/* FP and vector registers. Saving does nothing when the guest hasn't changed them since they were loaded. */
+/* FP and vector registers. Those that the guest hasn't changed since they were loaded needn't be saved. */
 void rv64_cpu_fp_load(const struct rv64_fp *fp);
 void rv64_cpu_fp_save(struct rv64_fp *fp);
 void rv64_cpu_vector_load(const struct rv64_vector *vector);

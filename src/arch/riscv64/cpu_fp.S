@@ -44,11 +44,9 @@
     .insn   i 0x67, 0, x0, 0(ra)
 .endm
 
-/* void rv64_fp_store(struct rv64_fp *fp) */
+/* void rv64_fp_store(struct rv64_fp *fp): without fcsr */
 function rv64_fp_store
     each    f_store
-    csrr    t0, CSR_FCSR
-    sd      t0, FP_FCSR(a0)
     ret
 
 /* void rv64_fp_load(const struct rv64_fp *fp) */

@@ -3,6 +3,7 @@
 #include "arch/riscv64/cpu.h"
 #include "arch/riscv64/cpu_csr.h"
 
+#define CSR_FCSR 0x003
 #define CSR_VSTART 0x008
 #define CSR_VCSR 0x00f
 #define CSR_VL 0xc20
@@ -18,8 +19,12 @@ void rv64_vector_store(void *data, uint64_t eight);
 void rv64_vector_load(const void *data, uint64_t eight);
 void rv64_vector_type(uint64_t vl, uint64_t vtype);
 
-/* Of the pCPU that was enabled first; all others must have as much. Written while booting. */
+/*
+ * Of the pCPU that was enabled first; all others must have as much, and vector registers of the same size. Written
+ * while booting.
+ */
 static uint32_t features;
+static uint64_t vlenb;
 
 /* ---- What there is ----------------------------------------------------------------------------------------------- */
 
@@ -71,13 +76,16 @@ bool rv64_cpu_supported(void)
  * sstatus.FS and VS are read-only zero where there is nothing they could be about (10.1.1.5); QEMU 7.2 keeps VS without
  * vector registers, too.
  */
-static uint32_t find_features(void)
+static uint32_t find_features(uint64_t *bytes)
 {
     uint32_t found = 0;
 
     csr_set(CSR_SSTATUS, SSTATUS_FS_INITIAL | SSTATUS_VS_CLEAN);
     found |= (csr_read(CSR_SSTATUS) & SSTATUS_FS) != 0 ? RV64_FLOAT : 0;
-    found |= (csr_read(CSR_SSTATUS) & SSTATUS_VS) != 0 && csr_exists(CSR_VLENB) ? RV64_VECTOR : 0;
+    if ((csr_read(CSR_SSTATUS) & SSTATUS_VS) != 0 && csr_exists(CSR_VLENB)) {
+        found |= RV64_VECTOR;
+        *bytes = csr_read(CSR_VLENB);
+    }
     csr_clear(CSR_SSTATUS, SSTATUS_FS | SSTATUS_VS);
     if (csr_exists(CSR_STOPI)) {
         found |= RV64_AIA | (csr_keeps(CSR_HGEIE, RV_BIT(1)) ? (uint32_t)RV64_GUEST_FILE : 0);
@@ -112,11 +120,15 @@ static void walks_stop(void)
 
 bool rv64_cpu_enable(void)
 {
+    uint64_t bytes = 0;
     uint32_t found;
 
     csr_write(CSR_STVEC, (uintptr_t)rv64_vectors);
-    found = find_features();
-    features = features != 0 ? features : found;
+    found = find_features(&bytes);
+    if (features == 0) {
+        features = found;
+        vlenb = bytes;
+    }
     csr_write(CSR_HVIP, 0);
     csr_write(CSR_HIE, 0); /* VS-level interrupts are delegated: none is for HS mode */
     walks_stop();
@@ -131,7 +143,7 @@ bool rv64_cpu_enable(void)
     }
     /* Nothing is known of what the TLB holds from before. hfence.gvma, hfence.vvma */
     __asm__ volatile(".insn r 0x73, 0, 0x31, x0, x0, x0\n\t.insn r 0x73, 0, 0x11, x0, x0, x0\n\tfence.i" ::: "memory");
-    return (features & ~found) == 0;
+    return (features & ~found) == 0 && (vlenb == 0 || vlenb == bytes);
 }
 
 void rv64_cpu_disable(void)
@@ -148,11 +160,6 @@ uint32_t rv64_cpu_features(void)
 
 uint64_t rv64_cpu_vlenb(void)
 {
-    uint64_t vlenb;
-
-    csr_set(CSR_SSTATUS, SSTATUS_VS_CLEAN);
-    vlenb = csr_read(CSR_VLENB);
-    csr_clear(CSR_SSTATUS, SSTATUS_VS);
     return vlenb;
 }
 
@@ -294,7 +301,8 @@ void rv64_cpu_timecmp_write(uint64_t compare)
 
 /*
  * The guest runs with sstatus.FS and VS Clean; what it changes makes them Dirty, as well as vsstatus's (18.2.11), even
- * if it then says in vsstatus that they are clean.
+ * if it then says in vsstatus that they are clean. In QEMU 7.2 a write to a CSR makes only vsstatus's Dirty: the CSRs
+ * are saved in any case.
  */
 void rv64_cpu_fp_load(const struct rv64_fp *fp)
 {
@@ -306,6 +314,7 @@ void rv64_cpu_fp_load(const struct rv64_fp *fp)
 
 void rv64_cpu_fp_save(struct rv64_fp *fp)
 {
+    fp->fcsr = csr_read(CSR_FCSR);
     if ((csr_read(CSR_SSTATUS) & SSTATUS_FS) == SSTATUS_FS) {
         rv64_fp_store(fp);
     }
@@ -325,11 +334,11 @@ void rv64_cpu_vector_load(const struct rv64_vector *v)
 
 void rv64_cpu_vector_save(struct rv64_vector *v)
 {
+    v->vstart = csr_read(CSR_VSTART);
+    v->vcsr = csr_read(CSR_VCSR);
+    v->vl = csr_read(CSR_VL);
+    v->vtype = csr_read(CSR_VTYPE);
     if ((csr_read(CSR_SSTATUS) & SSTATUS_VS) == SSTATUS_VS) {
-        v->vstart = csr_read(CSR_VSTART);
-        v->vcsr = csr_read(CSR_VCSR);
-        v->vl = csr_read(CSR_VL);
-        v->vtype = csr_read(CSR_VTYPE);
         csr_write(CSR_VSTART, 0);
         rv64_vector_store(v->data, 8 * csr_read(CSR_VLENB));
     }

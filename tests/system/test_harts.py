@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Harts that have more or less than QEMU's usual ones: vectors of several sizes, no Sstc."""
+import re
+
+import pytest
+
+from support import PASS, PROMPT, Shell
+
+pytestmark = pytest.mark.only("riscv64")
+
+EXACT_TIME = ["-icount", "shift=0,sleep=off"]  # one instruction is one nanosecond
+SLICE_NS = 10_000_000
+
+
+def harts(properties):
+    return ["-cpu", f"rv64,{properties}"]
+
+
+def isa(shell):
+    """What Linux was told of its harts."""
+    return shell.run("tr '\\0' '\\n' < /proc/device-tree/cpus/cpu@0/riscv,isa")
+
+
+# ---- V ----
+
+
+VECTORS = pytest.mark.parametrize("bits, properties", [
+    (128, "v=true,vext_spec=v1.0"),
+    (256, "v=true,vext_spec=v1.0,vlen=256"),
+    (512, "v=true,vext_spec=v1.0,vlen=512"),
+], ids=["vlen=128", "vlen=256", "vlen=512"])
+
+
+# Two VMs of two vCPUs on one CPU; each starts its second one, whose registers must be new, several times.
+@VECTORS
+def test_vector_registers_are_a_vcpus_own(start, tmp_path, arch, bits, properties):
+    vms = [arch.guest_vm(tmp_path, "vectors", name, cpus=2) for name in ("one", "two")]
+    machine = start(*vms, smp=1, qemu_args=harts(properties))
+    machine.expect_end()
+    assert machine.log.count(f"vectors: of {bits} bits") == 2
+    assert machine.log.count("GUEST PASS: 0 failed") == 2
+
+
+@VECTORS
+def test_vms_that_share_a_cpu_keep_their_vectors(start, tmp_path, arch, bits, properties):
+    vms = [arch.guest_vm(tmp_path, "state", name) for name in ("one", "two", "three")]
+    machine = start(*vms, smp=1, qemu_args=harts(properties))
+    machine.expect_end()
+    assert machine.log.count("GUEST PASS: 0 failed") == 3
+
+
+def test_linux_has_vectors(start, tmp_path, arch):
+    machine = start(arch.linux_vm(tmp_path, cpus=2), smp=1, qemu_args=harts("v=true,vext_spec=v1.0,vlen=256"))
+    shell = Shell(machine)
+    assert re.match("rv64imafdcv_", isa(shell))
+    assert re.search(r"^isa\s*: rv64imafdcv_", shell.run("cat /proc/cpuinfo"), re.MULTILINE)
+    assert "smpstress: 2 CPUs agree" in shell.run("smpstress 2")
+
+
+# ---- Without Sstc: the guest sets its timer by SBI, and so does the host ----
+
+
+NO_SSTC = harts("sstc=false")
+
+
+@pytest.mark.parametrize("cpus, smp", [(2, 4), (2, 1)], ids=["cpus", "slices"])
+def test_linux_without_sstc(start, tmp_path, arch, cpus, smp):
+    machine = start(arch.linux_vm(tmp_path, cpus=cpus), smp=smp, qemu_args=NO_SSTC)
+    shell = Shell(machine)
+    assert "sstc" not in isa(shell)
+    assert "smpstress: 2 CPUs agree" in shell.run("smpstress 3")
+    timer = re.search(r"^ *\d+:((?: +\d+)+) +RISC-V INTC +5 Edge +riscv-timer$", shell.run("cat /proc/interrupts"), re.M)
+    assert len(timer[1].split()) == cpus and all(int(count) for count in timer[1].split())
+    assert shell.run("for i in 1 2 3 4 5; do usleep 20000; done; echo awake") == "awake"
+    shell.start("poweroff -f")
+    machine.expect_end()
+
+
+def timer_lates(machine):
+    """How late the interrupts of the one timer that there is were, in nanoseconds."""
+    names_and_lates = re.findall(r"(\w+) timer: .* at most (\d+) ns late spinning, (\d+) ns late in WFI", machine.log)
+    assert {name for name, *_ in names_and_lates} == {"SBI"}
+    return [int(late) for _, *lates in names_and_lates for late in lates]
+
+
+@pytest.mark.parametrize("cpus", [1, 2])
+def test_timer_without_sstc_fires_when_it_is_due(start, tmp_path, arch, cpus):
+    machine = start(arch.guest_vm(tmp_path, "timer", cpus=cpus), qemu_args=NO_SSTC + EXACT_TIME)
+    machine.expect(PASS)
+    assert max(timer_lates(machine)) <= 2000, machine.log
+
+
+def test_timer_without_sstc_on_a_shared_cpu_is_a_slice_late_at_most(start, tmp_path, arch):
+    vms = [arch.guest_vm(tmp_path, "timer", name) for name in ("one", "two")]
+    machine = start(*vms, smp=1, qemu_args=NO_SSTC + EXACT_TIME)
+    machine.expect_end()
+    assert len(timer_lates(machine)) == 4 and max(timer_lates(machine)) <= 1.01 * SLICE_NS, machine.log
+    assert machine.log.count("GUEST PASS: 0 failed") == 2
+
+
+@pytest.mark.parametrize("test", ["smp", "sbi", "hsm", "suspend", "legacy", "csrs", "state"])
+def test_guests_without_sstc(start, tmp_path, arch, test):
+    machine = start(arch.guest_vm(tmp_path, test, cpus=2), smp=2, qemu_args=NO_SSTC)
+    machine.expect(PASS)
+    machine.expect_end()
+
+
+def test_slices_without_sstc(start, tmp_path, arch):
+    machine = start(arch.linux_vm(tmp_path, "one", quiet=True), arch.guest_vm(tmp_path, "hang"),
+                    arch.guest_vm(tmp_path, "doze"), smp=1, qemu_args=NO_SSTC)
+    machine.expect_all(r"\[hang\] hang: ", r"\[doze\] doze: ", PROMPT)
