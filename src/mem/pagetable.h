@@ -159,6 +159,7 @@ int pagetable_fill(struct pagetable *table, struct pt_slot *slot, gpa_t addr, un
 extern const struct pt_format pt_aarch64_stage2; /* Arm ARM D8.3; VTCR_EL2 */
 extern const struct pt_format pt_aarch64_el2;    /* EL2 stage 1 without VHE, for the metal host's own map */
 extern const struct pt_format pt_riscv64_gstage; /* RISC-V Privileged, "Two-Stage Address Translation" */
+extern const struct pt_format pt_riscv64_gstage_svpbmt; /* the same with memory types */
 extern const struct pt_format pt_riscv64_host;   /* HS mode's Sv39, Sv48, Sv57, lower half, for the metal host's own map */
 extern const struct pt_format pt_x86_ept;        /* Intel SDM 3C, "The Extended Page Table Mechanism" */
 

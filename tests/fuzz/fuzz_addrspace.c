@@ -197,10 +197,11 @@ static void operate(struct input *in)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const struct pt_format *const formats[] = {&pt_aarch64_stage2, &pt_riscv64_gstage, &pt_x86_ept};
-    static const unsigned bits[] = {40, 41, 48};
+    static const struct pt_format *const formats[] = {&pt_aarch64_stage2, &pt_riscv64_gstage, &pt_x86_ept,
+                                                     &pt_riscv64_gstage_svpbmt};
+    static const unsigned bits[] = {40, 41, 48, 41};
     struct input in = {data, size};
-    unsigned format = (unsigned)take(&in, 1) % 3;
+    unsigned format = (unsigned)take(&in, 1) % 4;
     void *state = NULL;
 
     require(fake_hal_setup(&state) == 0);

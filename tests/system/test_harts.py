@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Harts that have more or less than QEMU's usual ones: vectors of several sizes, no Sstc."""
+"""Harts that have more or less than QEMU's usual ones: vectors of several sizes, Svpbmt, no Sstc."""
 import re
 
 import pytest
@@ -55,6 +55,30 @@ def test_linux_has_vectors(start, tmp_path, arch):
     assert re.match("rv64imafdcv_", isa(shell))
     assert re.search(r"^isa\s*: rv64imafdcv_", shell.run("cat /proc/cpuinfo"), re.MULTILINE)
     assert "smpstress: 2 CPUs agree" in shell.run("smpstress 2")
+
+
+# ---- Svpbmt ----
+
+
+# Uncached RAM has a memory type in its page-table entries if that means something there; else the bits are reserved.
+@pytest.mark.parametrize("svpbmt", ["true", "false"])
+def test_uncached_memory(start, tmp_path, arch, svpbmt):
+    rwx, uncached, alloc = 7, 32, 0
+    region = [arch.ram, 32 << 20, rwx | uncached, alloc]
+    machine = start(arch.guest_vm(tmp_path, "memory", memory=None, memory_regions=[region]),
+                    qemu_args=harts(f"svpbmt={svpbmt}"))
+    machine.expect(PASS)
+    machine.expect_end()
+
+
+# What is mapped as a device to a guest is its interrupt files, where each vCPU has its CPU for itself.
+def test_linux_with_memory_types(start, tmp_path, arch):
+    devices = [["aplic", 0x0d000000, 0x8000, 0, 1, [0x28000000]], ["uart", 0x10000000, 0x100, 10, 2]]
+    machine = start(arch.linux_vm(tmp_path, cpus=2, devices={"emu_devices": devices}),
+                    qemu_args=["-M", "virt,aia=aplic-imsic,aia-guests=1", *harts("svpbmt=true")])
+    shell = Shell(machine)
+    assert "_svpbmt" in isa(shell)
+    assert "smpstress: 2 CPUs agree" in shell.run("smpstress 3")
 
 
 # ---- Without Sstc: the guest sets its timer by SBI, and so does the host ----

@@ -73,7 +73,7 @@ static void begin_at(enum mmu_kind kind, unsigned bits, uint64_t first, uint64_t
 
 static unsigned kind_bits(enum mmu_kind kind)
 {
-    return kind == MMU_GSTAGE ? 41 : 40;
+    return kind == MMU_GSTAGE || kind == MMU_GSTAGE_SVPBMT ? 41 : 40;
 }
 
 static void begin(enum mmu_kind kind)
@@ -147,6 +147,7 @@ static void test_geometry_has_the_fewest_levels_that_the_width_allows(void **sta
     check_geometry(MMU_GSTAGE, 41, 3, 4);
     check_geometry(MMU_GSTAGE, 50, 4, 4);
     check_geometry(MMU_GSTAGE, 59, 5, 4);
+    check_geometry(MMU_GSTAGE_SVPBMT, 50, 4, 4);
     check_geometry(MMU_HS, 38, 3, 1);
     check_geometry(MMU_HS, 39, 4, 1);
     check_geometry(MMU_HS, 47, 4, 1);
@@ -215,6 +216,10 @@ static void test_entries_are_the_manuals_bit_for_bit(void **state)
         {MMU_EPT, GIB(1), AXVM_MEM_READ | AXVM_MEM_DEVICE, 0x1000000081},
         {MMU_GSTAGE, KIB(4), AXVM_MEM_RWX, 0x4000000df},
         {MMU_GSTAGE, MIB(2), AXVM_MEM_READ, 0x4000000d3},
+        {MMU_GSTAGE, KIB(4), AXVM_MEM_RW | AXVM_MEM_DEVICE, 0x4000000d7},
+        {MMU_GSTAGE_SVPBMT, KIB(4), AXVM_MEM_RWX, 0x4000000df},
+        {MMU_GSTAGE_SVPBMT, KIB(4), AXVM_MEM_RW | AXVM_MEM_DEVICE, 0x40000004000000d7},
+        {MMU_GSTAGE_SVPBMT, MIB(2), AXVM_MEM_RW | AXVM_MEM_UNCACHED, 0x20000004000000d7},
         {MMU_HS, KIB(4), AXVM_MEM_READ | AXVM_MEM_EXEC, 0x4000000eb},
         {MMU_HS, MIB(2), AXVM_MEM_RW | AXVM_MEM_DEVICE, 0x4000000e7},
         {MMU_HS, GIB(1), AXVM_MEM_READ, 0x4000000e3},
@@ -261,7 +266,7 @@ static void test_what_cannot_be_mapped_is_refused(void **state)
 {
     (void)state;
     for (enum mmu_kind kind = 0; kind < MMU_KIND_COUNT; kind++) {
-        const uint64_t wide = UINT64_C(1) << (kind == MMU_EPT ? 52 : kind >= MMU_GSTAGE ? 56 : 48);
+        const uint64_t wide = UINT64_C(1) << (kind == MMU_EPT ? 52 : kind >= MMU_GSTAGE_SVPBMT ? 56 : 48);
         const uint64_t top = UINT64_C(1) << kind_bits(kind);
 
         begin(kind);

@@ -426,6 +426,31 @@ static void test_what_every_guest_is_kept_from(void **state)
     assert_int_equal(c->henvcfg & (BIT(62) | BIT(63)), BIT(62) | BIT(63)); /* PBMTE, STCE: this machine has both */
 }
 
+static void check_memory_types(bool there, uint32_t features, const char *isa)
+{
+    static struct axvm_hal host;
+    struct axvm *vm;
+
+    host = *hal;
+    host.isa = isa;
+    hal = &host; /* until the next setup */
+    rv64_model.features = features;
+    vm = rv64_machine_vm(1, NULL);
+    run(vm, 0, NULL);
+    assert_ptr_equal(vm->as.table.format, there ? &pt_riscv64_gstage_svpbmt : &pt_riscv64_gstage);
+    assert_int_equal(rv64_model_cpu()->controls.henvcfg >> 62 & 1, there);
+}
+
+/* QEMU 7.2 has henvcfg.PBMTE whether or not the bits of a leaf mean anything; and then they are reserved. */
+static void test_memory_types_are_used_where_the_cpu_has_them_and_the_machine_says_so(void **state)
+{
+    (void)state;
+    check_memory_types(true, RV64_ENVCFG | RV64_PBMT, "rv64imafdch_svinval_svpbmt");
+    check_memory_types(false, RV64_ENVCFG, "rv64imafdch_svpbmt");
+    check_memory_types(false, RV64_ENVCFG | RV64_PBMT, "rv64imafdch_svpbmtx");
+    check_memory_types(false, RV64_ENVCFG | RV64_PBMT, NULL);
+}
+
 /* ---- Waiting ---- */
 
 static uint64_t sie, hvip;
@@ -1286,6 +1311,7 @@ int main(void)
         TEST(test_memory_that_goes_is_flushed_where_the_vm_ran),
         TEST(test_vmids_run_out_with_an_error),
         TEST(test_what_every_guest_is_kept_from),
+        TEST(test_memory_types_are_used_where_the_cpu_has_them_and_the_machine_says_so),
         TEST(test_wfi_blocks_with_the_pc_behind_it),
         TEST(test_wfi_goes_on_for_what_is_pending_and_enabled),
         TEST(test_an_interrupt_that_was_taken_does_not_end_a_wait),

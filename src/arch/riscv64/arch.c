@@ -98,6 +98,12 @@ static unsigned gpa_bits(const struct axvm_config *config)
     return bits;
 }
 
+/* The bit in henvcfg says that menvcfg lets it be used; but QEMU 7.2 has it in any case. */
+static bool has_svpbmt(void)
+{
+    return (rv64_cpu_features() & RV64_PBMT) != 0 && rv64_isa_has(hal->isa, "svpbmt");
+}
+
 static uint64_t hgatp_of(const struct addrspace *as, unsigned bits)
 {
     uint64_t mode = bits == 41 ? HGATP_SV39X4 : bits == 50 ? HGATP_SV48X4 : HGATP_SV57X4;
@@ -111,9 +117,10 @@ static int vm_init(struct axvm *base)
 {
     struct rv64_vm *vm = rv64_vm(base);
     unsigned bits = gpa_bits(&base->config);
+    const struct pt_format *format = has_svpbmt() ? &pt_riscv64_gstage_svpbmt : &pt_riscv64_gstage;
     int error = vmid_alloc(rv64_cpu_vmid_bits(), &vm->vmid);
 
-    error = error != AXVM_OK ? error : addrspace_init(&base->as, &pt_riscv64_gstage, bits, &tlb, vm->vmid);
+    error = error != AXVM_OK ? error : addrspace_init(&base->as, format, bits, &tlb, vm->vmid);
     if (error != AXVM_OK) {
         return error;
     }
@@ -177,7 +184,7 @@ static void controls_init(struct rv64_vcpu *v)
     c->hcounteren = HCOUNTEREN_TM; /* cycles and instructions retired would tell of others' work */
     c->henvcfg = ENVCFG_CBIE_FLUSH | ENVCFG_CBCFE | ENVCFG_CBZE | ENVCFG_FIOM; /* emulated devices are in memory */
     c->henvcfg |= (features & RV64_SSTC) != 0 ? ENVCFG_STCE : 0;
-    c->henvcfg |= (features & RV64_PBMT) != 0 ? ENVCFG_PBMTE : 0;
+    c->henvcfg |= has_svpbmt() ? ENVCFG_PBMTE : 0;
     c->hgatp = rv64_vm(v->base.vm)->hgatp;
 }
 

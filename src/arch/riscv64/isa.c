@@ -31,12 +31,11 @@ static const struct {
     {"ssaia", RV64_AIA, false},
 };
 
-/* Whether the string, behind its single letters, has an extension. */
-static bool has_several(const char *machine, const char *name)
+bool rv64_isa_has(const char *machine, const char *name)
 {
     size_t length = strlen(name);
 
-    for (const char *at = strchr(machine, '_'); at != NULL; at = strchr(at + 1, '_')) {
+    for (const char *at = machine != NULL ? strchr(machine, '_') : NULL; at != NULL; at = strchr(at + 1, '_')) {
         if (strncmp(at + 1, name, length) == 0 && (at[1 + length] == '_' || at[1 + length] == '\0')) {
             return true;
         }
@@ -79,12 +78,12 @@ void rv64_isa(char isa[RV64_ISA_SIZE], const char *machine, uint32_t features)
     }
     isa[used] = '\0';
     for (unsigned i = 0; i < sizeof(several) / sizeof(several[0]); i++) {
-        if (has_several(machine, several[i])) {
+        if (rv64_isa_has(machine, several[i])) {
             add(isa, several[i]);
         }
     }
     for (unsigned i = 0; i < sizeof(found) / sizeof(found[0]); i++) {
-        if ((features & found[i].feature) != 0 && (!found[i].stated || has_several(machine, found[i].name))) {
+        if ((features & found[i].feature) != 0 && (!found[i].stated || rv64_isa_has(machine, found[i].name))) {
             add(isa, found[i].name);
         }
     }

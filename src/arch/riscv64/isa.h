@@ -2,6 +2,7 @@
 #ifndef AXVM_RISCV64_ISA_H
 #define AXVM_RISCV64_ISA_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define RV64_ISA_SIZE 256U
@@ -11,5 +12,8 @@
  * `features` (enum rv64_feature) say. What isn't in the table isn't told, and may work all the same.
  */
 void rv64_isa(char isa[RV64_ISA_SIZE], const char *machine, uint32_t features);
+
+/* Whether the machine's string (NULL: unknown) has an extension of several letters. */
+bool rv64_isa_has(const char *machine, const char *name);
 
 #endif

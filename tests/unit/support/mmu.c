@@ -16,8 +16,9 @@
 
 const struct pt_format *mmu_format(enum mmu_kind kind)
 {
-    static const struct pt_format *const formats[MMU_KIND_COUNT] = {&pt_aarch64_stage2, &pt_aarch64_el2, &pt_x86_ept,
-                                                                    &pt_riscv64_gstage, &pt_riscv64_host};
+    static const struct pt_format *const formats[MMU_KIND_COUNT] = {
+        &pt_aarch64_stage2,        &pt_aarch64_el2,    &pt_x86_ept,
+        &pt_riscv64_gstage_svpbmt, &pt_riscv64_gstage, &pt_riscv64_host};
 
     return formats[kind];
 }
@@ -52,7 +53,8 @@ static void geometry(struct mmu *mmu)
         mmu->levels = 4;
         mmu->root_bits = 9;
         break;
-    case MMU_GSTAGE: /* Sv39x4, Sv48x4, Sv57x4 */
+    case MMU_GSTAGE:
+    case MMU_GSTAGE_SVPBMT: /* Sv39x4, Sv48x4, Sv57x4 */
         mmu->levels = width <= 41 ? 3 : width <= 50 ? 4 : 5;
         mmu->root_bits = 11;
         break;
@@ -161,6 +163,19 @@ static enum what decode_gstage(uint64_t e, unsigned level, struct mmu_result *re
     return decode_sv(e, 1, result);
 }
 
+/* Chapter 14: bits 62:61 of a leaf alone; 3 is reserved. */
+static enum what decode_gstage_svpbmt(uint64_t e, unsigned level, struct mmu_result *result)
+{
+    bool is_leaf = bits(e, 0, 0) == 1 && bits(e, 3, 1) != 0;
+    enum what what = decode_gstage(is_leaf ? e & ~(UINT64_C(3) << 61) : e, level, result);
+
+    if (is_leaf) {
+        assert_int_not_equal(bits(e, 62, 61), 3);
+        result->memory = bits(e, 62, 61) == 0 ? PT_NORMAL : bits(e, 62, 61) == 2 ? PT_DEVICE : PT_UNCACHED;
+    }
+    return what;
+}
+
 static enum what decode_hs(uint64_t e, unsigned level, struct mmu_result *result)
 {
     (void)level;
@@ -170,7 +185,7 @@ static enum what decode_hs(uint64_t e, unsigned level, struct mmu_result *result
 static enum what decode(const struct mmu *mmu, uint64_t entry, unsigned level, struct mmu_result *result)
 {
     static enum what (*const decoders[MMU_KIND_COUNT])(uint64_t, unsigned, struct mmu_result *) = {
-        decode_a64_stage2, decode_a64_el2, decode_ept, decode_gstage, decode_hs};
+        decode_a64_stage2, decode_a64_el2, decode_ept, decode_gstage_svpbmt, decode_gstage, decode_hs};
     enum what what;
 
     *result = (struct mmu_result){0};

@@ -13,6 +13,7 @@ enum mmu_kind {
     MMU_A64_STAGE2,
     MMU_A64_EL2,
     MMU_EPT,
+    MMU_GSTAGE_SVPBMT,
     MMU_GSTAGE,
     MMU_HS,
     MMU_KIND_COUNT
