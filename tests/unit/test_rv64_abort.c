@@ -731,7 +731,7 @@ static void test_a_host_without_memory_fails_the_vm(void **state)
 
 static void test_nothing_there_is_an_access_fault(void **state)
 {
-    static const uint64_t holes[] = {0, HOLE, DEVICE + DEVICE_SIZE, DEVICE - 4, LAZY + MIB(4), (UINT64_C(1) << 41) - 4};
+    static const uint64_t holes[] = {4, HOLE, DEVICE + DEVICE_SIZE, DEVICE - 4, LAZY + MIB(4), (UINT64_C(1) << 41) - 4};
 
     (void)state;
     for (unsigned i = 0; i < COUNT(holes); i++) {

@@ -56,15 +56,14 @@ static uint32_t access_of(uint64_t cause, uint64_t tinst)
 }
 
 /* Memory, which may have to be populated; or nothing that answers. */
-static int memory_fault(struct rv64_vcpu *v, uint64_t cause)
+static int memory_fault(struct rv64_vcpu *v, uint64_t cause, const struct rv64_fault *fault)
 {
-    const struct rv64_fault fault = rv64_cpu_fault();
     int error;
 
     v->base.stats.faults++;
-    error = addrspace_fault(&v->base.vm->as, gpa(fault.gpa), access_of(cause, fault.tinst));
+    error = addrspace_fault(&v->base.vm->as, gpa(fault->gpa), access_of(cause, fault->tinst));
     if (error == AXVM_OK) {
-        rv64_cpu_gstage_flush_local(fault.gpa); /* a TLB may hold that it was invalid (18.5.3, 10.3.2) */
+        rv64_cpu_gstage_flush_local(fault->gpa); /* a TLB may hold that it was invalid (18.5.3, 10.3.2) */
         return RV64_RESUME;
     }
     if (error == AXVM_ENOMEM) {
@@ -73,8 +72,8 @@ static int memory_fault(struct rv64_vcpu *v, uint64_t cause)
         return RV64_LEAVE;
     }
     log_debug("vm %u: vcpu %u: nothing answers at %#llx (pc %#llx)", v->base.vm->id, v->base.id,
-              (unsigned long long)fault.gpa, (unsigned long long)v->frame.pc);
-    inject_access_fault(v, cause, fault.tval);
+              (unsigned long long)fault->gpa, (unsigned long long)v->frame.pc);
+    inject_access_fault(v, cause, fault->tval);
     return RV64_RESUME;
 }
 
@@ -233,9 +232,9 @@ static int retry(struct rv64_vcpu *v)
     return RV64_RESUME;
 }
 
-static int device_fault(struct rv64_vcpu *v, uint64_t cause)
+static int device_fault(struct rv64_vcpu *v, uint64_t cause, const struct rv64_fault *fault)
 {
-    struct access a = {.v = v, .cause = cause, .fault = rv64_cpu_fault()};
+    struct access a = {.v = v, .cause = cause, .fault = *fault};
 
     if (!access_describe(&a) || !access_is_cause(&a)) {
         return retry(v);
@@ -254,15 +253,37 @@ static int device_fault(struct rv64_vcpu *v, uint64_t cause)
     return RV64_RESUME;
 }
 
+/* The entry becomes v->mmio_hint; not one where htval may be what a hart without it says. */
+static bool is_device(struct rv64_vcpu *v, uint64_t gpa)
+{
+    const struct bus_entry *entry =
+        bus_find_from(&v->base.vm->buses[AXVM_SPACE_MMIO], &v->mmio_hint, gpa, 1);
+
+    if (entry != NULL && entry->base < 4) {
+        v->mmio_hint = &bus_nothing;
+    }
+    return entry != NULL;
+}
+
 static __attribute__((noinline)) int any_fault(struct rv64_vcpu *v, uint64_t cause)
 {
-    const struct rv64_fault fault = rv64_cpu_fault();
+    struct rv64_fault fault = rv64_cpu_fault();
+    bool walk = is_walk(fault.tinst);
 
-    if (cause == CAUSE_FETCH_GUEST_PAGE || is_walk(fault.tinst) ||
-        bus_find_from(&v->base.vm->buses[AXVM_SPACE_MMIO], &v->mmio_hint, fault.gpa, 1) == NULL) {
-        return memory_fault(v, cause);
+    if (fault.gpa < 4) {
+        int error = rv64_vs_stage_find(v, cause, &fault);
+
+        if (error == AXVM_EFAULT) {
+            return refused(v, cause);
+        }
+        if (error == AXVM_ENOENT || (error == AXVM_OK && walk)) { /* of a walk, all is there now */
+            return retry(v);
+        }
     }
-    return device_fault(v, cause);
+    if (cause == CAUSE_FETCH_GUEST_PAGE || walk || !is_device(v, fault.gpa)) {
+        return memory_fault(v, cause, &fault);
+    }
+    return device_fault(v, cause, &fault);
 }
 
 /* ---- Devices: what drivers do over and over; every instruction counts -------------------------------------------- */

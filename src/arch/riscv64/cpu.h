@@ -61,13 +61,19 @@ void rv64_cpu_file_load(const struct vimsic_state *state, uint32_t ids);
 void rv64_cpu_file_save(struct vimsic_state *state);
 void rv64_cpu_file_pend(unsigned word, uint64_t messages);
 
-/* The trap being handled: htval (guest-physical address >> 2), stval, htinst. */
+/* The trap being handled: htval (guest-physical address >> 2, or always 0), stval, htinst. */
 struct rv64_fault {
     uint64_t gpa; /* htval << 2 | stval & 3 */
     uint64_t tval;
     uint64_t tinst;
 };
 struct rv64_fault rv64_cpu_fault(void);
+
+/*
+ * vsstage.c: find fault->gpa by the resident guest's tables. AXVM_ENOENT: they don't lead there any more, or the access
+ * isn't allowed; AXVM_EFAULT: the tables are where they can't be; AXVM_ENOMEM: for the page that gpa is in.
+ */
+int rv64_vs_stage_find(struct rv64_vcpu *v, uint64_t cause, struct rv64_fault *fault);
 
 /*
  * Through the resident guest's own translation, with its privilege: the instruction at `pc` (HLVX; 16 bits if its two
