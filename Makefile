@@ -64,10 +64,20 @@ $(metal_bin): $(metal_elf)
 	$(Q)$(METAL_OBJCOPY) -O binary $< $@
 	@echo "  image    $@ ($$(stat -c %s $@) bytes)"
 
+# A flag that is for small code goes for all that is optimized as one: what is hot is linked before, then.
+metal_parts := $(metal_obj)
+ifneq ($($(ARCH)_small),)
+hot_obj     := $(filter-out %/string.c.o,$(metal_hot:%=$(BUILD)/metal/$(ARCH)/%.o))
+metal_parts := $(BUILD)/metal/$(ARCH)/hot.o $(filter-out $(hot_obj),$(metal_obj))
+
+$(BUILD)/metal/$(ARCH)/hot.o: $(hot_obj) scripts/flags.mk
+	$(Q)$(METAL_CC) $($(ARCH)_ldflags) -nostdlib -r -ffunction-sections -flto=auto -flinker-output=nolto-rel -o $@ $(hot_obj)
+endif
+
 # The entry code relocates the image, and knows one kind of relocation.
-$(metal_elf): $(metal_obj) $(LIBFDT_METAL) $(metal_ld) scripts/flags.mk
+$(metal_elf): $(metal_parts) $(LIBFDT_METAL) $(metal_ld) scripts/flags.mk
 	@echo "  link     $@"
-	$(Q)$(METAL_CC) $(METAL_LDFLAGS) -T $(metal_ld) -o $@ $(metal_obj) $(LIBFDT_METAL)
+	$(Q)$(METAL_CC) $(METAL_LDFLAGS) $($(ARCH)_small) -T $(metal_ld) -o $@ $(metal_parts) $(LIBFDT_METAL)
 	$(Q)! $(METAL_READELF) -rW $@ | grep ' R_' | grep -v ' $($(ARCH)_reloc) ' || { rm $@; exit 1; }
 
 $(BUILD)/metal/$(ARCH)/%.c.o: %.c scripts/flags.mk | setup $(LIBFDT)/libfdt.h

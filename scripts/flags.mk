@@ -22,7 +22,8 @@ SANITIZE        := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-o
 # but where it is hot (metal_hot), optimized as a whole, and runs wherever it is put although it isn't compiled for that:
 # code finds everything relative to itself (aarch64: by one instruction, within the 1 MiB that the tiny code model has),
 # and constant tables of addresses are relocated by the entry code, before their pages become read-only. On riscv64
-# no global pointer is needed, since nothing is relaxed. What is written in assembly may have FP registers in it.
+# there is no global pointer, and functions that aren't hot save registers by calls (ARCH_small). What is written in
+# assembly may have FP registers in it.
 metal_common := -std=c17 -Os -flto=auto -g -ffreestanding -fno-stack-protector -fno-strict-aliasing -fno-common \
                 -ffunction-sections -fdata-sections -fno-pie -fomit-frame-pointer -nostdinc
 
@@ -32,15 +33,17 @@ aarch64_reloc  := R_AARCH64_RELATIVE
 
 ifeq ($(TOOLCHAIN),clang)
 riscv64_extensions :=
+riscv64_own        := -mno-relax
 else
 riscv64_extensions := _zicsr_zifencei
-riscv64_strict     := -mstrict-align
+riscv64_own        := -mstrict-align
+riscv64_small      := -msave-restore
 endif
 riscv64_target  := riscv64-linux-gnu
 riscv64_machine := -march=rv64imac$(riscv64_extensions) -mabi=lp64
-riscv64_cflags  := $(riscv64_machine) -mcmodel=medany -mno-relax $(riscv64_strict) -msmall-data-limit=0
+riscv64_cflags  := $(riscv64_machine) -mcmodel=medany $(riscv64_own) -msmall-data-limit=0
 riscv64_asflags := -march=rv64gc$(riscv64_extensions)
-riscv64_ldflags := $(riscv64_machine) -Wl,--no-relax
+riscv64_ldflags := $(riscv64_machine)
 riscv64_reloc   := R_RISCV_RELATIVE
 
 ifeq ($(TOOLCHAIN),clang)
@@ -54,7 +57,7 @@ endif
 aarch64_hot := $(addprefix src/arch/aarch64/,exit.c abort.c sysreg.c psci.c cpu_mem.c) \
                $(addprefix src/irqchip/,vgicv3.c vgicv3_lr.c vgicv3_dist.c vgicv3_regs.c)
 riscv64_hot := $(addprefix src/arch/riscv64/,exit.c abort.c sbi.c ipi.c timer.c cpu_mem.c) \
-               $(addprefix src/irqchip/,vplic.c)
+               src/irqchip/vplic.c host/metal/frames.c
 metal_hot := $($(ARCH)_hot) $(addprefix src/mem/,pagetable.c addrspace.c area.c) src/lib/freestanding/string.c
 
 # Loops in the string functions must stay loops, not become calls of the string functions.

@@ -68,3 +68,42 @@ __atomic_exchange_1:
     srlw    a0, t2, t0
     andi    a0, a0, 0xff
     ret
+
+/*
+ * What begins and ends functions that are built to be small (-msave-restore): ra and the first n of s0 to s11 go below
+ * the stack pointer of before, in this order from the top, and the frame is a multiple of 16 bytes. An even n and the
+ * next odd one take the same frame, and share: s(n) more to save does no harm. Saving returns by t0 and changes
+ * nothing else; restoring returns to whom the function was called by.
+ */
+    .macro each_saved insn, last, frame
+    \insn  ra, \frame - 8(sp)
+    .irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
+    .if \n < \last
+    \insn  s\n, \frame - 16 - 8 * \n(sp)
+    .endif
+    .endr
+    .endm
+
+    .macro save_restore last, before
+    .irp n, \last, \before
+    .global __riscv_save_\n, __riscv_restore_\n
+    .set __riscv_save_\n, save_\last
+    .set __riscv_restore_\n, restore_\last
+    .endr
+save_\last:
+    addi    sp, sp, -((8 * \last + 8 + 15) & -16)
+    each_saved sd, \last, ((8 * \last + 8 + 15) & -16)
+    jr      t0
+restore_\last:
+    each_saved ld, \last, ((8 * \last + 8 + 15) & -16)
+    addi    sp, sp, (8 * \last + 8 + 15) & -16
+    ret
+    .endm
+
+    save_restore 1, 0
+    save_restore 3, 2
+    save_restore 5, 4
+    save_restore 7, 6
+    save_restore 9, 8
+    save_restore 11, 10
+    save_restore 12
