@@ -10,6 +10,7 @@
 #include <axvm/types.h>
 
 #define MACHINE_MODEL_MAX 48U
+#define MACHINE_ISA_MAX 1024U
 #define MACHINE_MAX_DEVICES 12U
 #define MACHINE_MAX_REDISTS 8U
 #define MACHINE_MAX_IMSIC_REGS 8U
@@ -59,6 +60,7 @@ struct machine_riscv64 {
         unsigned guest_bits, hart_bits, group_bits, group_shift; /* of a file's address (RISC-V AIA 1.0, 3.6) */
         uint64_t file[AXVM_MAX_PCPUS]; /* the pCPU's S-level interrupt file, guests' after it; 0: it has none */
     } imsic;
+    char isa[MACHINE_ISA_MAX]; /* made of "riscv,isa-extensions", where the tree has no "riscv,isa" */
 };
 
 /*
@@ -76,7 +78,7 @@ struct machine {
     unsigned cpu_count;
     uint64_t cpu_id[AXVM_MAX_PCPUS]; /* MPIDR_EL1 affinity fields; hart ids */
     unsigned cpu_ignored;            /* beyond AXVM_MAX_PCPUS, disabled, or of no use */
-    const char *isa;                 /* riscv64: "riscv,isa" of all CPUs, in the device tree; else NULL */
+    const char *isa;                 /* riscv64: "riscv,isa" of all CPUs, as the device tree has it; else NULL */
 
     uint64_t timer_hz; /* 0: the CPU knows */
     struct uart uart;  /* of the console */

@@ -33,16 +33,51 @@ static bool has_hypervisor(const char *isa)
     return false;
 }
 
+/*
+ * What the hart can do: "riscv,isa"; or the list of extensions that has taken its place, whose names are whole strings.
+ * No data: neither is there.
+ */
+static struct property isa_of(const struct node *node)
+{
+    const char *base = property_string(node->isa_base);
+
+    if (property_string(node->isa)) {
+        return node->isa;
+    }
+    return base && strcmp(base, "rv64i") == 0 ? node->isa_extensions : (struct property){0};
+}
+
+/* The string that says the same: underscores may separate letters, too. What it has no room for isn't told. */
+static const char *isa_join(char isa[MACHINE_ISA_MAX], struct property list)
+{
+    const char *names = list.data;
+    size_t used = (size_t)list.length < MACHINE_ISA_MAX - 5 ? (size_t)list.length : MACHINE_ISA_MAX - 5;
+
+    while (used > 0 && names[used - 1] != '\0') {
+        used--;
+    }
+    memcpy(isa, "rv64_", 5);
+    for (size_t i = 0; i < used; i++) {
+        isa[5 + i] = names[i] != '\0' ? names[i] : i + 1 < used ? '_' : '\0';
+    }
+    return isa;
+}
+
 /* All harts that are used are alike: like the first that fits. */
 static bool hart_fits(struct scan *scan)
 {
     struct machine *machine = scan->machine;
-    const char *isa = property_string(scan->node.isa);
+    struct property isa = isa_of(&scan->node), *all = &scan->riscv64.isa;
+    bool is_list = isa.data && isa.data == scan->node.isa_extensions.data;
 
-    if (!isa || !has_hypervisor(isa) || (machine->isa && strcmp(machine->isa, isa) != 0)) {
+    if (!isa.data || !(is_list ? property_lists(isa, "h") : has_hypervisor(isa.data)) ||
+        (all->data && (all->length != isa.length || memcmp(all->data, isa.data, (size_t)isa.length) != 0))) {
         return false;
     }
-    machine->isa = isa;
+    if (!all->data) {
+        machine->isa = is_list ? isa_join(machine->riscv64.isa, isa) : isa.data;
+        *all = isa;
+    }
     if (machine->timer_hz == 0) {
         machine->timer_hz = number_or_0(scan->node.timebase_frequency);
     }

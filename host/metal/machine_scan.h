@@ -32,6 +32,8 @@
     X(timebase_frequency, "timebase-frequency")                                                                        \
     X(method, "method")                                                                                                \
     X(isa, "riscv,isa")                                                                                                \
+    X(isa_base, "riscv,isa-base")                                                                                      \
+    X(isa_extensions, "riscv,isa-extensions")                                                                          \
     X(ndev, "riscv,ndev")                                                                                              \
     X(num_sources, "riscv,num-sources")                                                                                \
     X(num_ids, "riscv,num-ids")                                                                                        \
@@ -104,6 +106,7 @@ struct found_intcs {
 struct scan_riscv64 {
     uint32_t hart_intc[AXVM_MAX_PCPUS]; /* phandle of each pCPU's own interrupt controller; 0: none */
     struct found_intcs plics, aplics, imsics;
+    struct property isa; /* of all harts, as the first has it: a string, or a list of extensions */
 };
 
 /* One pass over the tree. A node is looked at when its properties are complete: they come before its children. */

@@ -82,7 +82,8 @@ struct axvm_hal {
 
     /*
      * riscv64 (elsewhere unused): the hart id of a pCPU, as SBI calls name it; and what all harts can do, as the
-     * machine's description has it in "riscv,isa" ("rv64imafdch_sstc_..."), of which the guest is told what it may use.
+     * machine's description has it in "riscv,isa" ("rv64imafdch_sstc_..."; underscores may separate letters, too), of
+     * which the guest is told what it may use.
      */
     uint64_t (*pcpu_hart)(unsigned pcpu);
     const char *isa;

@@ -119,12 +119,18 @@ def by_arch(cases):
             for name, rows in cases.items() for case, values in rows.items()]
 
 
-def reserving_tree(arch, directory, at, size, no_map=False):
-    """A file: the machine's device tree, with memory that firmware reserves."""
+def machine_tree(arch, directory, *qemu_args):
+    """A file: the machine's device tree."""
     tree = directory / "machine.dtb"
-    dump = arch.qemu_command(directory, None)
+    dump = [*arch.qemu_command(directory, None), *qemu_args]
     dump[dump.index("-M") + 1] += f",dumpdtb={tree}"
     subprocess.run(dump, check=True, capture_output=True)
+    return tree
+
+
+def reserving_tree(arch, directory, at, size, no_map=False):
+    """The same, with memory that firmware reserves."""
+    tree = machine_tree(arch, directory)
     node = f"/reserved-memory/guest@{at:x}"
     for words in (["-cp", tree, node],
                   ["-t", "x", tree, "/reserved-memory", "#address-cells", "2"],

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Harts that have more or less than QEMU's usual ones: vectors of several sizes, Svpbmt, no Sstc."""
 import re
+import subprocess
 
 import pytest
 
-from support import PASS, PROMPT, Shell
+from support import PASS, PROMPT, Shell, machine_tree
 
 pytestmark = pytest.mark.only("riscv64")
 
@@ -55,6 +56,22 @@ def test_linux_has_vectors(start, tmp_path, arch):
     assert re.match("rv64imafdcv_", isa(shell))
     assert re.search(r"^isa\s*: rv64imafdcv_", shell.run("cat /proc/cpuinfo"), re.MULTILINE)
     assert "smpstress: 2 CPUs agree" in shell.run("smpstress 2")
+
+
+# ---- How the machine describes them ----
+
+
+def test_extensions_may_be_a_list(start, tmp_path, arch):
+    tree = machine_tree(arch, tmp_path, *harts("v=true,vext_spec=v1.0"))
+    names = ["i", "m", "a", "f", "d", "c", "v", "h", "zicsr", "zifencei", "zba", "sstc"]
+    for hart in range(4):
+        node = f"/cpus/cpu@{hart}"
+        subprocess.run(["fdtput", "-d", tree, node, "riscv,isa"], check=True)
+        subprocess.run(["fdtput", "-t", "s", tree, node, "riscv,isa-base", "rv64i"], check=True)
+        subprocess.run(["fdtput", "-t", "s", tree, node, "riscv,isa-extensions", *names], check=True)
+    shell = Shell(start(arch.linux_vm(tmp_path, cpus=2), qemu_args=["-dtb", tree, *harts("v=true,vext_spec=v1.0")]))
+    assert isa(shell) == "rv64imafdcv_zicsr_zifencei_zba_sstc"
+    assert shell.run("nproc") == "2"
 
 
 # ---- Svpbmt ----

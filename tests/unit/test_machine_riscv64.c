@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <libfdt.h>
+
 #include <cmocka.h>
 
 #define TREE(name) "tests/unit/data/qemu-virt-rv64-" name ".dtb"
@@ -266,6 +268,91 @@ static void harts_that_differ_or_lack_the_extension_are_ignored(void **state)
     assert_int_equal(machine.riscv64.plic.context[1], 7);
 }
 
+static const char *hart_path(unsigned hart)
+{
+    static char path[16];
+
+    snprintf(path, sizeof(path), "/cpus/cpu@%u", hart);
+    return path;
+}
+
+static void set_extensions(unsigned hart, const char *base, const char *list)
+{
+    if (fdt_getprop(tree.bytes, tree_node(hart_path(hart)), "riscv,isa", NULL)) {
+        tree_delete_property(hart_path(hart), "riscv,isa");
+    }
+    tree_set_string(hart_path(hart), "riscv,isa-base", base);
+    tree_set_strings(hart_path(hart), "riscv,isa-extensions", list);
+}
+
+static void extensions_may_be_a_list(void **state)
+{
+    (void)state;
+    for (unsigned hart = 0; hart < 4; hart++) {
+        set_extensions(hart, "rv64i", "i;m;zicsr;a;f;d;c;h;svinval;sstc;v");
+    }
+    assert_int_equal(discover(), AXVM_OK);
+    assert_int_equal(machine.cpu_count, 4);
+    assert_string_equal(machine.isa, "rv64_i_m_zicsr_a_f_d_c_h_svinval_sstc_v");
+
+    set_extensions(1, "rv64i", "i;m;zicsr;a;f;d;c;h;svinval");    /* another one */
+    set_extensions(2, "rv64i", "i;m;zicsr;a;f;d;c;svinval;sstc"); /* without h */
+    set_extensions(3, "rv32i", "i;m;zicsr;a;f;d;c;h;svinval;sstc;v");
+    assert_int_equal(discover(), AXVM_OK);
+    assert_int_equal(machine.cpu_count, 1);
+    assert_int_equal(machine.cpu_ignored, 3);
+
+    tree_set_string("/cpus/cpu@3", "riscv,isa", "rv64imafdch"); /* which counts, and which the first hart hasn't */
+    assert_int_equal(discover(), AXVM_OK);
+    assert_int_equal(machine.cpu_count, 1);
+    tree_set_string("/cpus/cpu@0", "riscv,isa", "rv64imafdch");
+    assert_int_equal(discover(), AXVM_OK);
+    assert_int_equal(machine.cpu_count, 2);
+    assert_string_equal(machine.isa, "rv64imafdch");
+}
+
+static void odd_lists_are_none(void **state)
+{
+    static const char *const lists[] = {"", ";;", "i;m;a;sha;shtvala", "imafdch", "rv64imafdch", "H"};
+
+    for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++) {
+        load_plic(state);
+        for (unsigned hart = 0; hart < 4; hart++) {
+            set_extensions(hart, "rv64i", lists[i]);
+        }
+        refused_because("hypervisor extension");
+    }
+    load_plic(state);
+    for (unsigned hart = 0; hart < 4; hart++) {
+        set_extensions(hart, "rv64i", "i;h");
+        SET_CELLS(hart_path(hart), "riscv,isa-extensions", 0x69006800, 0x6d006831); /* the last one doesn't end */
+    }
+    assert_int_equal(discover(), AXVM_OK);
+    assert_string_equal(machine.isa, "rv64_i_h_m");
+    for (unsigned hart = 0; hart < 4; hart++) {
+        SET_CELLS(hart_path(hart), "riscv,isa-extensions", 0x69007a68, 0x69006d68); /* nor does this */
+    }
+    refused_because("hypervisor extension");
+}
+
+static void of_a_list_that_is_too_long_whole_names_are_told(void **state)
+{
+    char list[2000] = "h";
+
+    (void)state;
+    for (unsigned i = 0; i < 150; i++) {
+        snprintf(list + strlen(list), sizeof(list) - strlen(list), ";zlong%04u", i);
+    }
+    strcat(list, ";i");
+    for (unsigned hart = 0; hart < 4; hart++) {
+        set_extensions(hart, "rv64i", list);
+    }
+    assert_int_equal(discover(), AXVM_OK);
+    assert_in_range(strlen(machine.isa), MACHINE_ISA_MAX - 11, MACHINE_ISA_MAX - 1);
+    assert_memory_equal(machine.isa, "rv64_h_zlong0000_zlong0001_", 27);
+    assert_true(machine.isa[strlen(machine.isa) - 10] == '_');
+}
+
 static void what_is_missing_is_named(void **state)
 {
     static const char *const isas[] = {"rv64imafdc", "rv32imafdch", "rv64gc_h", "", "rv64gczhinx"};
@@ -315,8 +402,10 @@ static void damaged_trees_do_no_harm(void **state)
     size_t size;
 
     (void)state;
-    tree_load(TREE("imsic"));
-    size = tree_size;
+    load_imsic(state);
+    set_extensions(1, "rv64i", "i;m;a;f;d;c;h;zicsr;zifencei;sstc");
+    assert_int_equal(fdt_pack(tree.bytes), 0);
+    size = fdt_totalsize(tree.bytes);
     for (unsigned round = 0; round < 10000; round++) {
         char *exact = tree_damaged(tree.bytes, size, round);
 
@@ -343,6 +432,9 @@ int main(void)
         cmocka_unit_test_setup(interrupt_files_lie_within_the_imsics, load_imsic),
         cmocka_unit_test(odd_imsics_are_none),
         cmocka_unit_test_setup(harts_that_differ_or_lack_the_extension_are_ignored, load_plic),
+        cmocka_unit_test_setup(extensions_may_be_a_list, load_plic),
+        cmocka_unit_test(odd_lists_are_none),
+        cmocka_unit_test_setup(of_a_list_that_is_too_long_whole_names_are_told, load_plic),
         cmocka_unit_test_setup(what_is_missing_is_named, load_plic),
         cmocka_unit_test_setup(a_16550s_registers_may_be_apart_and_wide, load_plic),
         cmocka_unit_test(damaged_trees_do_no_harm),

@@ -38,6 +38,15 @@ static void features_that_need_the_switch_are_told_when_it_makes_it(void **state
     assert_isa("rv64imac_svpbmt", RV64_PBMT, "rv64imac_svpbmt");
 }
 
+/* As the metal host writes a list of extensions, in any order. */
+static void letters_may_be_apart(void **state)
+{
+    (void)state;
+    assert_isa("rv64_i_m_zicsr_a_f_h_zba_d_c_zifencei", RV64_FLOAT, "rv64imafdc_zicsr_zifencei_zba");
+    assert_isa("rv64im_a", 0, "rv64ima");
+    assert_isa("rv64_i_zma_zfa", 0, "rv64i_zfa");
+}
+
 static void names_are_compared_whole(void **state)
 {
     (void)state;
@@ -76,6 +85,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_guest_has_what_the_machine_has_but_the_hypervisor_extension),
         cmocka_unit_test(features_that_need_the_switch_are_told_when_it_makes_it),
+        cmocka_unit_test(letters_may_be_apart),
         cmocka_unit_test(names_are_compared_whole),
         cmocka_unit_test(without_a_string_there_is_the_least),
         cmocka_unit_test(the_longest_fits),

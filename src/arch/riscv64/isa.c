@@ -45,12 +45,12 @@ bool rv64_isa_has(const char *machine, const char *name)
 
 static bool has_single(const char *machine, char letter)
 {
-    for (const char *at = machine + 4; *at != '\0' && *at != '_'; at++) {
-        if (*at == letter) {
-            return true;
-        }
+    const char *at = machine + 4;
+
+    while (*at != '\0' && *at != '_' && *at != letter) {
+        at++;
     }
-    return false;
+    return *at == letter || rv64_isa_has(at, (const char[]){letter, '\0'});
 }
 
 static void add(char isa[RV64_ISA_SIZE], const char *name)

@@ -13,7 +13,7 @@
  */
 void rv64_isa(char isa[RV64_ISA_SIZE], const char *machine, uint32_t features);
 
-/* Whether the machine's string (NULL: unknown) has an extension of several letters. */
+/* Whether the machine's string (NULL: unknown) has an extension behind an underscore. */
 bool rv64_isa_has(const char *machine, const char *name);
 
 #endif

@@ -61,6 +61,17 @@ void tree_set_string(const char *path, const char *name, const char *text)
     assert_int_equal(fdt_setprop(tree.bytes, tree_node(path), name, text, (int)strlen(text) + 1), 0);
 }
 
+void tree_set_strings(const char *path, const char *name, const char *texts)
+{
+    int size = (int)strlen(texts) + 1;
+    char *list;
+
+    assert_int_equal(fdt_setprop_placeholder(tree.bytes, tree_node(path), name, size, (void **)&list), 0);
+    for (int i = 0; i < size; i++) {
+        list[i] = texts[i] == ';' ? '\0' : texts[i];
+    }
+}
+
 void tree_set_empty(const char *path, const char *name)
 {
     assert_int_equal(fdt_setprop_empty(tree.bytes, tree_node(path), name), 0);

@@ -23,6 +23,7 @@ void tree_add_node(const char *parent, const char *name);
 void tree_delete(const char *path);
 void tree_set_cells(const char *path, const char *name, unsigned count, const uint32_t *cells);
 void tree_set_string(const char *path, const char *name, const char *text);
+void tree_set_strings(const char *path, const char *name, const char *texts); /* each but the last ends with ';' */
 void tree_set_empty(const char *path, const char *name);
 void tree_delete_property(const char *path, const char *name);
 
