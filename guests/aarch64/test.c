@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the test guest has for aarch64. */
 #include "test.h"
+#include "test_parts.h"
 
 #define NOTHING UINT64_C(0x700000000) /* normal memory to our own page tables; no machine of ours has any there */
 
@@ -258,5 +259,6 @@ static void test_storm(void)
 }
 
 const struct guest_test arch_tests[] = {
-    {"psci", test_psci}, {"faults", test_faults}, {"sysregs", test_sysregs}, {"storm", test_storm}, {0},
+    {"psci", test_psci}, {"faults", test_faults}, {"sysregs", test_sysregs}, {"storm", test_storm}, {"gic", test_gic},
+    {0},
 };

@@ -22,6 +22,7 @@ enum vcpu_request {
     VCPU_REQ_LEAVE = 1U << 0,  /* the VM left the running state: give the pCPU back to the host */
     VCPU_REQ_IRQ = 1U << 1,    /* interrupt state changed: bring the list registers up to date */
     VCPU_REQ_RELOAD = 1U << 2, /* something outside the registers changed (time offset, traps): save and load again */
+    VCPU_REQ_ACCESS = 1U << 3, /* its own, without a kick: an access to a device isn't finished yet (BUS_AGAIN) */
 };
 
 /* What the core acts on before it has the back end enter the guest. */

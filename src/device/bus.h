@@ -11,6 +11,12 @@
 
 #define BUS_MAX_DEVICES 32U
 
+/*
+ * What a device of the library's own may return for an access that has to wait for another vCPU, where the architecture
+ * knows it (aarch64): the vCPU comes again with the same access, and with no other, before its guest goes on.
+ */
+#define BUS_AGAIN 1
+
 struct bus {
     unsigned count;
     struct bus_entry {

@@ -248,6 +248,7 @@ static void redist_reset(struct vgicv3_cpu *cpu)
     vgicv3_word_reset(&cpu->private, 0, cpu->index);
     atomic_store(&cpu->inbox, 0);
     cpu->asleep = false;
+    cpu->awaited = 0;
     vgicv3_lpi_cpu_reset(cpu);
     vgicv3_cpu_reset(cpu);
 }
@@ -256,6 +257,7 @@ void vgicv3_reset(struct vgicv3 *gic)
 {
     spis_reset(gic);
     vgicv3_lpi_reset(gic);
+    gic->waiting = 0;
     for (unsigned i = 0; i < gic->cpu_count; i++) {
         redist_reset(gic->cpus[i]);
     }

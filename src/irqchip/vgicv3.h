@@ -11,11 +11,14 @@
  *
  * An interrupt that sits in a list register is held by that vCPU until it is folded back into its word. Whoever changes
  * a word marks the interrupts concerned as dirty, and requests VCPU_REQ_IRQ of the vCPU that holds or is to get them;
- * vgicv3_sync() there brings their list registers up to date before the guest goes on. Nobody ever waits for another
- * vCPU. So of an interrupt in another vCPU's list registers, a guest reads the active and pending state as of that
- * vCPU's last fold; reading requests the next one, so that who polls sees it move. What a guest writes is never lost,
- * and GICD_CTLR.RWP and GICR_CTLR.RWP stay set until a disabled interrupt has left the list registers (IHI 0069
- * 12.9.4).
+ * vgicv3_sync() there brings their list registers up to date before the guest goes on.
+ *
+ * Pending and active state that other vCPUs hold is exact: a guest's read or write of it asks them to fold, and ends
+ * when all that were asked have folded (or were saved), once each. So what is read was so at some time during the
+ * access, and what is written is in the list registers when the instruction is done. Until then the device answers
+ * BUS_AGAIN; the vCPU comes again, serves its own requests in between, and holds no lock: two that ask each other get
+ * their answers. Nothing else waits for another vCPU; GICD_CTLR.RWP and GICR_CTLR.RWP stay set until a disabled
+ * interrupt has left the list registers (IHI 0069 12.9.4).
  *
  * The lock of a GIC is taken inside all functions here; while it is held, guest memory is read, but no other lock is
  * taken.
@@ -84,10 +87,11 @@ struct vgicv3_cpu {
     bool lpis_on;         /* GICR_CTLR.EnableLPIs */
     uint64_t pendbaser;   /* GICR_PENDBASER */
     uint32_t dirty_words; /* bit n: word n may have dirty interrupts for this vCPU */
+    uint64_t awaited;     /* while in vgicv3.waiting: vCPUs that haven't folded since this one's access began */
     uint32_t lr_mask;     /* own: the list registers there are */
     uint32_t lr_used;     /* own: those that held something when last written */
     uint32_t lr_eoi;      /* own: those of them that ask for maintenance at the guest's EOI */
-    uint32_t hcr;         /* own: ICH_HCR_EL2 as last written, 0 while not resident */
+    uint32_t hcr;         /* own, under the lock: ICH_HCR_EL2 as last written, 0 while not resident */
     uint64_t lr[ICH_MAX_LRS]; /* own: as last written */
     uint32_t vmcr, ap0r[4], ap1r[4]; /* valid while not resident */
 };
@@ -101,6 +105,7 @@ struct vgicv3 {
     uint32_t ctlr;                     /* GICD_CTLR: EnableGrp0, EnableGrp1 */
     uint64_t pokes;    /* vCPUs to request VCPU_REQ_IRQ of when the lock is given up */
     uint64_t settling; /* vCPUs that may still have a disabled interrupt in a list register: RWP */
+    uint64_t waiting;  /* vCPUs in an access to state that others hold */
     unsigned words;     /* how many there are: more with LPIs on */
     struct vits *its;   /* NULL: none, and no LPIs */
     bool lpis_on;       /* of some vCPU: the LPI configuration table is in use */

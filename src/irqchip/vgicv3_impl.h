@@ -118,7 +118,7 @@ static inline uint32_t vgicv3_pack_affinity(uint64_t affinity)
 /*
  * The registers that distributor and SGI_base frame have alike, at offsets 0x80 to 0xfff: `bank` is the vCPU whose
  * private interrupts they are (its inbox merged), NULL for the distributor's. Lock not held; `from` makes the access.
- * Wrong widths, and all that isn't there: RAZ/WI. As an axvm_device_ops returns.
+ * Wrong widths, and all that isn't there: RAZ/WI. As an axvm_device_ops returns, or BUS_AGAIN.
  */
 #define VGICV3_WORD_REGS 0x80U
 #define VGICV3_WORD_REGS_END 0x1000U

@@ -415,10 +415,29 @@ void vgicv3_merge_inbox(struct vgicv3_cpu *cpu)
     }
 }
 
+/* The vCPU folds all that others have marked: who waited for that needs to no more. */
+__attribute__((noinline)) static void settled(struct vgicv3_cpu *cpu)
+{
+    struct vgicv3 *gic = cpu->gic;
+    uint64_t others = ~(UINT64_C(1) << cpu->index);
+
+    gic->settling &= others;
+    for (uint64_t todo = gic->waiting; todo != 0; todo &= todo - 1) {
+        gic->cpus[lowest_bit(todo)]->awaited &= others;
+    }
+}
+
+static void settle(struct vgicv3_cpu *cpu)
+{
+    if ((cpu->gic->settling | cpu->gic->waiting) != 0) {
+        settled(cpu);
+    }
+}
+
 static void sync_locked(struct vgicv3_cpu *cpu)
 {
     vgicv3_merge_inbox(cpu);
-    cpu->gic->settling &= ~(UINT64_C(1) << cpu->index);
+    settle(cpu);
     if (cpu->lr_eoi != 0) {
         mark_eoi(cpu);
     }
@@ -491,15 +510,15 @@ void vgicv3_save(struct vgicv3_cpu *cpu)
 {
     spin_lock(&cpu->gic->lock);
     fold_all(cpu);
-    cpu->gic->settling &= ~(UINT64_C(1) << cpu->index);
+    settle(cpu);
     cpu->lr_waiting = false;
+    cpu->hcr = 0;
     vgicv3_unlock(cpu->gic, cpu->vcpu);
     cpu->vmcr = ich_vmcr_read();
     for (unsigned n = 0; n < ich_ap_count(); n++) {
         cpu->ap0r[n] = ich_ap0r_read(n);
         cpu->ap1r[n] = ich_ap1r_read(n);
     }
-    cpu->hcr = 0;
     ich_hcr_write(0);
 }
 

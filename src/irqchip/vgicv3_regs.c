@@ -15,36 +15,6 @@ struct access {
     unsigned size;
 };
 
-/* ---- Reading what list registers know better --------------------------------------------------------------------- */
-
-/* Own list registers are read; of other vCPUs' the state as of their last fold has to do, and a fold is asked for. */
-static void refresh(const struct access *a)
-{
-    uint32_t in_lr = a->word->in_lr, own = 0;
-
-    for (uint32_t todo = in_lr; todo != 0; todo &= todo - 1) {
-        unsigned bit = lowest_bit(todo);
-
-        own |= a->word->owner[bit] == a->from->id ? 1U << bit : 0;
-    }
-    if (own != 0) {
-        vgicv3_refold(a->gic->cpus[a->from->id]);
-    }
-    vgicv3_changed(a->gic, a->word, in_lr & ~own);
-}
-
-static uint32_t pending_read(const struct access *a)
-{
-    refresh(a);
-    return vgicv3_word_pending(a->word) | a->word->lr_latch;
-}
-
-static uint32_t active_read(const struct access *a)
-{
-    refresh(a);
-    return a->word->active;
-}
-
 /* ---- One bit an interrupt ---------------------------------------------------------------------------------------- */
 
 static uint32_t group_read(const struct access *a)
@@ -81,46 +51,6 @@ static void enable_clear(const struct access *a, uint32_t value)
     a->word->enabled &= ~value;
     vgicv3_changed(a->gic, a->word, changed);
     vgicv3_settle(a->gic, a->from, a->word, changed);
-}
-
-static void pending_set(const struct access *a, uint32_t value)
-{
-    a->word->latch |= value;
-    vgicv3_changed(a->gic, a->word, value);
-}
-
-/* Without lr_latch, the pending state of a list register is dropped when it is folded. */
-static void pending_clear(const struct access *a, uint32_t value)
-{
-    a->word->latch &= ~value;
-    a->word->lr_latch &= ~value;
-    vgicv3_mark(a->gic, a->word, value);
-}
-
-/* One that nobody has acknowledged becomes that vCPU's which would have got it. */
-static void active_set(const struct access *a, uint32_t value)
-{
-    struct vgicv3_word *word = a->word;
-    uint32_t fresh = value & ~(word->active | word->in_lr);
-
-    for (uint32_t todo = fresh; todo != 0; todo &= todo - 1) {
-        word->owner[lowest_bit(todo)] = word->target[lowest_bit(todo)];
-    }
-    word->active |= value;
-    word->forced |= value & word->in_lr;
-    vgicv3_changed(a->gic, word, value);
-}
-
-void vgicv3_clear_active(struct vgicv3 *gic, struct vgicv3_word *word, uint32_t mask)
-{
-    word->active &= ~mask;
-    word->forced |= mask & word->in_lr;
-    vgicv3_mark(gic, word, mask);
-}
-
-static void active_clear(const struct access *a, uint32_t value)
-{
-    vgicv3_clear_active(a->gic, a->word, value);
 }
 
 /* ---- A byte, and two bits, an interrupt -------------------------------------------------------------------------- */
@@ -182,6 +112,58 @@ static void config_write(const struct access *a, uint32_t value)
     vgicv3_changed(a->gic, a->word, mask);
 }
 
+/* ---- Pending and active state ------------------------------------------------------------------------------------ */
+
+static uint32_t pending_read(const struct access *a)
+{
+    return vgicv3_word_pending(a->word) | a->word->lr_latch;
+}
+
+static uint32_t active_read(const struct access *a)
+{
+    return a->word->active;
+}
+
+static void pending_set(const struct access *a, uint32_t value)
+{
+    a->word->latch |= value;
+    vgicv3_changed(a->gic, a->word, value);
+}
+
+/* Without lr_latch, the pending state of a list register is dropped when it is folded. */
+static void pending_clear(const struct access *a, uint32_t value)
+{
+    a->word->latch &= ~value;
+    a->word->lr_latch &= ~value;
+    vgicv3_mark(a->gic, a->word, value);
+}
+
+/* One that nobody has acknowledged becomes that vCPU's which would have got it. */
+static void active_set(const struct access *a, uint32_t value)
+{
+    struct vgicv3_word *word = a->word;
+    uint32_t fresh = value & ~(word->active | word->in_lr);
+
+    for (uint32_t todo = fresh; todo != 0; todo &= todo - 1) {
+        word->owner[lowest_bit(todo)] = word->target[lowest_bit(todo)];
+    }
+    word->active |= value;
+    word->forced |= value & word->in_lr;
+    vgicv3_changed(a->gic, word, value);
+}
+
+void vgicv3_clear_active(struct vgicv3 *gic, struct vgicv3_word *word, uint32_t mask)
+{
+    word->active &= ~mask;
+    word->forced |= mask & word->in_lr;
+    vgicv3_mark(gic, word, mask);
+}
+
+static void active_clear(const struct access *a, uint32_t value)
+{
+    vgicv3_clear_active(a->gic, a->word, value);
+}
+
 /* ---- The table --------------------------------------------------------------------------------------------------- */
 
 /*
@@ -193,7 +175,7 @@ enum reg_block {
 };
 
 static const struct reg {
-    uint8_t widths; /* sum of the sizes in bytes that are allowed */
+    uint8_t widths; /* sum of the sizes in bytes that are allowed; 0: see state_read() and state_write() */
     uint8_t shift;  /* log2 of the bytes that hold 32 interrupts */
     uint32_t (*read)(const struct access *a);
     void (*write)(const struct access *a, uint32_t value);
@@ -201,10 +183,10 @@ static const struct reg {
     [IGROUPR] = {4, 2, group_read, group_write},
     [ISENABLER] = {4, 2, enable_read, enable_set},
     [ICENABLER] = {4, 2, enable_read, enable_clear},
-    [ISPENDR] = {4, 2, pending_read, pending_set},
-    [ICPENDR] = {4, 2, pending_read, pending_clear},
-    [ISACTIVER] = {4, 2, active_read, active_set},
-    [ICACTIVER] = {4, 2, active_read, active_clear},
+    [ISPENDR] = {0, 2, pending_read, pending_set},
+    [ICPENDR] = {0, 2, pending_read, pending_clear},
+    [ISACTIVER] = {0, 2, active_read, active_set},
+    [ICACTIVER] = {0, 2, active_read, active_clear},
     [IPRIORITYR] = {4 | 1, 5, priority_read, priority_write},
     [ICFGR] = {4, 3, config_read, config_write},
 };
@@ -236,21 +218,122 @@ static inline struct vgicv3_word *word_at(struct vgicv3 *gic, struct vgicv3_cpu 
     return index - 1 < VGICV3_WORDS - 1 ? &gic->spi[index] : NULL;
 }
 
+/* ---- Access to pending and active state -------------------------------------------------------------------------- */
+
+/*
+ * The vCPUs that know better about some of these than the word does: they have them in list registers, or EOIs of
+ * active ones that have no list register may only be counted yet.
+ */
+static uint64_t holders(const struct access *a, uint32_t mask)
+{
+    const struct vgicv3_word *word = a->word;
+    uint64_t cpus = 0;
+
+    for (uint32_t todo = mask & (word->in_lr | word->active); todo != 0; todo &= todo - 1) {
+        unsigned bit = lowest_bit(todo), owner = word->owner[bit];
+
+        if ((word->in_lr >> bit & 1) != 0 ||
+            (owner != VGICV3_NO_VCPU && (a->gic->cpus[owner]->hcr & ICH_HCR_LRENPIE) != 0)) {
+            cpus |= UINT64_C(1) << owner;
+        }
+    }
+    return cpus;
+}
+
+/* Fold here what is held here, and ask the others. */
+static void ask(const struct access *a, struct vgicv3_cpu *cpu, uint32_t mask)
+{
+    uint64_t self = UINT64_C(1) << cpu->index;
+    uint64_t cpus = holders(a, mask);
+
+    if ((cpus & self) != 0) {
+        vgicv3_refold(cpu);
+    }
+    cpu->awaited = cpus & ~self;
+    if (cpu->awaited != 0) {
+        vgicv3_mark(a->gic, a->word, mask & (a->word->in_lr | a->word->active));
+    }
+}
+
+/* A write takes place at the beginning, a read at the end. */
+static int state_access_locked(const struct access *a, const struct reg *reg, bool write, uint32_t *value)
+{
+    struct vgicv3_cpu *cpu = a->gic->cpus[a->from->id];
+    uint64_t self = UINT64_C(1) << cpu->index;
+
+    if ((a->gic->waiting & self) == 0) {
+        ask(a, cpu, write ? *value : UINT32_MAX);
+        if (write) {
+            reg->write(a, *value);
+        }
+    }
+    if (cpu->awaited != 0) {
+        a->gic->waiting |= self;
+        return BUS_AGAIN;
+    }
+    a->gic->waiting &= ~self;
+    if (!write) {
+        *value = reg->read(a);
+    }
+    return AXVM_OK;
+}
+
+/* Also of what isn't there: that is not touched. */
+__attribute__((noinline, cold)) static int state_access(struct access *a, struct vgicv3_cpu *bank, bool write,
+                                                        uint32_t *value)
+{
+    const struct reg *reg = &regs[blocks[a->offset / 0x80]];
+    int result;
+
+    if (reg->read == NULL || reg->widths != 0 || a->size != 4 || a->offset % 4 != 0) {
+        return AXVM_OK;
+    }
+    a->word = word_at(a->gic, bank, reg, a->offset);
+    if (a->word == NULL) {
+        return AXVM_OK;
+    }
+    spin_lock(&a->gic->lock);
+    result = state_access_locked(a, reg, write, value);
+    vgicv3_unlock(a->gic, a->from);
+    return result;
+}
+
+static int state_read(struct vgicv3 *gic, struct axvm_vcpu *from, struct vgicv3_cpu *bank, uint64_t offset,
+                      unsigned size, uint64_t *value)
+{
+    struct access a = {.gic = gic, .from = from, .offset = (unsigned)offset, .size = size};
+    uint32_t word = 0;
+    int result = state_access(&a, bank, false, &word);
+
+    *value = word;
+    return result;
+}
+
+static int state_write(struct vgicv3 *gic, struct axvm_vcpu *from, struct vgicv3_cpu *bank, uint64_t offset,
+                       unsigned size, uint32_t value)
+{
+    struct access a = {.gic = gic, .from = from, .offset = (unsigned)offset, .size = size};
+
+    return state_access(&a, bank, true, &value);
+}
+
+/* ---- Access to all that is there --------------------------------------------------------------------------------- */
+
 int vgicv3_regs_read(struct vgicv3 *gic, struct axvm_vcpu *from, struct vgicv3_cpu *bank, uint64_t offset,
                      unsigned size, uint64_t *value)
 {
     const struct reg *reg = find(offset, size);
     struct vgicv3_word *word = reg != NULL ? word_at(gic, bank, reg, offset) : NULL;
 
-    *value = 0;
     if (word != NULL) {
         struct access a = {gic, from, word, (unsigned)offset, size};
 
         spin_lock(&gic->lock);
         *value = reg->read(&a);
         vgicv3_unlock(gic, from);
+        return AXVM_OK;
     }
-    return AXVM_OK;
+    return state_read(gic, from, bank, offset, size, value);
 }
 
 int vgicv3_regs_write(struct vgicv3 *gic, struct axvm_vcpu *from, struct vgicv3_cpu *bank, uint64_t offset,
@@ -265,8 +348,9 @@ int vgicv3_regs_write(struct vgicv3 *gic, struct axvm_vcpu *from, struct vgicv3_
         spin_lock(&gic->lock);
         reg->write(&a, value);
         vgicv3_unlock(gic, from);
+        return AXVM_OK;
     }
-    return AXVM_OK;
+    return state_write(gic, from, bank, offset, size, value);
 }
 
 /* PIDR4-7, PIDR0-3, CIDR0-3 in the order of their addresses (IHI 0069 12.1.10): of PIDR2, bits 7:4 say GICv3. */

@@ -705,23 +705,6 @@ static void active_states_of_another_vcpus_interrupts_can_be_written(void **stat
     assert_int_equal(gic_ack(1), PPI);
 }
 
-/* Whoever polls another vCPU's active state sees it change: the first read asks, a later one has the answer. */
-static void reading_another_vcpus_state_asks_for_a_fresh_one(void **state)
-{
-    (void)state;
-    gic_route(0, SPI, 1);
-    gic_pulse(0, SPI);
-    assert_int_equal(gic_ack(1), SPI);
-    gic_bit_read(0, GIC_ISACTIVER, SPI);
-    gic_serve_all();
-    assert_true(gic_bit_read(0, GIC_ISACTIVER, SPI));
-    gic_serve_all();
-    gic_eoi(1, SPI);
-    gic_bit_read(0, GIC_ISACTIVER, SPI);
-    gic_serve_all();
-    assert_false(gic_bit_read(0, GIC_ISACTIVER, SPI));
-}
-
 /* ---- Interrupts linked to the hardware ---- */
 
 static bool physically_active(unsigned v)
@@ -1066,7 +1049,6 @@ int main(void)
         TEST(setting_active_holds_an_interrupt_back_and_clearing_lets_it_go),
         TEST(an_interrupt_set_active_is_the_vcpus_that_would_have_got_it),
         TEST(active_states_of_another_vcpus_interrupts_can_be_written),
-        TEST(reading_another_vcpus_state_asks_for_a_fresh_one),
         TEST(the_guests_eoi_deactivates_the_physical_interrupt),
         TEST(delivering_it_again_costs_one_register_write),
         TEST(a_disabled_one_stays_active_until_the_guest_has_had_it),

@@ -155,13 +155,10 @@ static void set_bit(unsigned by, unsigned of, uint32_t irq, unsigned reg)
     field(by, of, irq, reg + irq / 32 * 4, true, &value, 4);
 }
 
-/* A first read asks other vCPUs for the state of their list registers; the second has it. */
 static bool get_bit(unsigned by, unsigned of, uint32_t irq, unsigned reg)
 {
     uint64_t value;
 
-    field(by, of, irq, reg + irq / 32 * 4, false, &value, 4);
-    gic_serve_all();
     field(by, of, irq, reg + irq / 32 * 4, false, &value, 4);
     return value >> irq % 32 & 1;
 }

@@ -9,6 +9,7 @@
 #ifndef AXVM_AARCH64_A64_H
 #define AXVM_AARCH64_A64_H
 
+#include "arch/aarch64/decode.h"
 #include "arch/aarch64/esr.h"
 #include "arch/aarch64/sysregs.h"
 #include "core/vm.h"
@@ -53,6 +54,20 @@ struct a64_timers {
     struct axvm_timer wake, phys;
 };
 
+/* An access to emulated devices the long way: mmio.c's. It is under way while VCPU_REQ_ACCESS is set. */
+struct a64_access {
+    uint64_t esr, far;
+    struct a64_insn insn;
+    uint64_t va;
+    uint64_t page[2];           /* IPAs of the first and of the last page that it touches */
+    uint64_t base;              /* what the base register becomes */
+    struct axvm_device *device; /* of the element at hand */
+    unsigned size;              /* in all, at most a page */
+    unsigned done;              /* so many bytes of it */
+    bool writeback;
+    uint8_t data[A64_INSN_MAX_BYTES]; /* as at ascending addresses */
+};
+
 struct a64_vcpu {
     struct axvm_vcpu base;
     struct a64_frame frame;
@@ -64,6 +79,7 @@ struct a64_vcpu {
     uint64_t sys[A64_SYS_COUNT]; /* valid while not resident */
     struct a64_debug debug;
     struct a64_fp fp; /* valid while not resident */
+    struct a64_access access;
 };
 
 struct a64_vm {
@@ -107,7 +123,10 @@ int a64_exit_sync(struct a64_frame *frame, uint64_t esr);
 int a64_exit_irq(struct a64_frame *frame);
 int a64_exit_serror(struct a64_frame *frame);
 int a64_exit_finish(struct a64_frame *frame, int verdict);
-/* Act on v->base.requests; those of VCPU_REQ_CORE are the core's, and end the run. */
+/*
+ * Act on v->base.requests; those of VCPU_REQ_CORE are the core's, and end the run, as does an access of which there is
+ * no end yet.
+ */
 int a64_serve_requests(struct a64_vcpu *v);
 
 /* arch.c: put the breakpoints into the hardware and let the guest have them; MDCR_EL2 is the caller's to write. */
@@ -135,10 +154,12 @@ int a64_instruction_abort(struct a64_vcpu *v, uint64_t esr);
 
 /*
  * mmio.c: accesses to emulated devices, the long way; `ipa` is where it faulted. They end in the access, in the guest's
- * own exception, or in another try. a64_mmio_instruction: whatever instruction it is. a64_mmio_syndrome: ISV = 1.
+ * own exception, in another try, or in VCPU_REQ_ACCESS: then a64_mmio_go_on() is due before the guest goes on.
+ * a64_mmio_instruction: whatever instruction it is. a64_mmio_syndrome: ISV = 1.
  */
 void a64_mmio_instruction(struct a64_vcpu *v, uint64_t esr, uint64_t far, uint64_t ipa);
 void a64_mmio_syndrome(struct a64_vcpu *v, uint64_t esr, uint64_t far, uint64_t ipa);
+void a64_mmio_go_on(struct a64_vcpu *v);
 
 /* inject.c: the vCPU is resident; it takes the exception when it goes on. */
 void a64_inject_undefined(struct a64_vcpu *v);

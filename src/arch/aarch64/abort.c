@@ -121,6 +121,17 @@ static bool is_special(const struct a64_vcpu *v, struct a64_fault fault, unsigne
     return (special | (fault.ipa & (size - 1))) != 0;
 }
 
+/* Refused; or not finished yet. */
+__attribute__((noinline)) static void unanswered(struct a64_vcpu *v, uint64_t esr, uint64_t ipa, int error)
+{
+    if (error == BUS_AGAIN) {
+        v->base.stats.mmio++;
+        a64_mmio_syndrome(v, esr, a64_cpu_far(), ipa);
+    } else {
+        a64_inject_abort(v, esr, a64_cpu_far());
+    }
+}
+
 int a64_data_abort(struct a64_vcpu *v, uint64_t esr)
 {
     const struct a64_fault fault = a64_cpu_fault();
@@ -155,7 +166,7 @@ int a64_data_abort(struct a64_vcpu *v, uint64_t esr)
         }
     }
     if (error != AXVM_OK) {
-        a64_inject_abort(v, esr, a64_cpu_far());
+        unanswered(v, esr, fault.ipa, error);
         return A64_RESUME;
     }
     v->base.stats.mmio++;

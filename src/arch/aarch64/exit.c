@@ -91,11 +91,33 @@ static uint32_t requested(const struct a64_vcpu *v)
     return atomic_load_explicit(&v->base.requests, memory_order_relaxed);
 }
 
+/*
+ * The core's requests, or an access that waits for other vCPUs: the guest doesn't go on without it. They may themselves
+ * wait for this vCPU, so they are served first. When it takes long the host may do something else meanwhile.
+ */
+__attribute__((noinline)) static int serve_rare(struct a64_vcpu *v)
+{
+    for (unsigned i = 0; i < MAX_SERVICES; i++) {
+        if ((requested(v) & VCPU_REQ_CORE) != 0) {
+            v->exit->kind = AXVM_EXIT_STOPPED;
+            return A64_LEAVE;
+        }
+        atomic_fetch_and_explicit(&v->base.requests, ~(uint32_t)(VCPU_REQ_IRQ | VCPU_REQ_ACCESS),
+                                  memory_order_acquire);
+        vgicv3_sync(&v->gic);
+        a64_mmio_go_on(v);
+        if ((requested(v) & VCPU_REQ_ACCESS) == 0) {
+            return A64_RESUME;
+        }
+    }
+    v->exit->kind = AXVM_EXIT_NOTHING;
+    return A64_LEAVE;
+}
+
 int a64_serve_requests(struct a64_vcpu *v)
 {
-    if ((requested(v) & VCPU_REQ_CORE) != 0) {
-        v->exit->kind = AXVM_EXIT_STOPPED;
-        return A64_LEAVE;
+    if ((requested(v) & (VCPU_REQ_CORE | VCPU_REQ_ACCESS)) != 0) {
+        return serve_rare(v);
     }
     atomic_fetch_and_explicit(&v->base.requests, ~(uint32_t)VCPU_REQ_IRQ, memory_order_acquire);
     vgicv3_sync(&v->gic);

@@ -6,7 +6,10 @@
  * An instruction that moves several elements makes as many accesses, in the order of their addresses. An element that
  * isn't aligned is split into the largest aligned pieces. Before the first access all are checked: each element must
  * lie in one device, else the whole instruction gets an external abort and nothing is done; so also where it touches
- * memory and a device. (When a device itself refuses an access, those before it have been made.) Other stated answers:
+ * memory and a device. (When a device itself refuses an access, those before it have been made.) Where a device says
+ * BUS_AGAIN, what is done stays done, and is kept until the access goes on; no register has changed until then.
+ *
+ * Other stated answers:
  *
  *  - Exclusives and atomic read-modify-write: data abort "unsupported Exclusive or atomic access" (DFSC 0x35), as the
  *    architecture has it for locations that don't support them (Arm ARM B2.9.2, B2.10.3, D19.2.37).
@@ -27,23 +30,11 @@
 
 #define PAGE_OFFSET(addr) ((addr) & (AXVM_PAGE_SIZE - 1))
 
-/* An access under way. The host is little-endian, as Q registers and devices are to it. */
-struct access {
-    struct a64_vcpu *v;
-    uint64_t esr, far;
-    const struct a64_insn *insn;
-    uint64_t va;
-    unsigned size;                    /* in all, at most a page */
-    uint64_t page[2];                 /* IPAs of the first and of the last page that it touches */
-    struct axvm_device *device;       /* of the element at hand */
-    uint8_t data[A64_INSN_MAX_BYTES]; /* as at ascending addresses */
-};
-
-static void external_abort(struct access *a)
+static void external_abort(struct a64_vcpu *v)
 {
-    log_debug("vm %u: vcpu %u: nothing answers all of an access at %#llx (pc %#llx)", a->v->base.vm->id, a->v->base.id,
-              (unsigned long long)a->far, (unsigned long long)a->v->frame.pc);
-    a64_inject_abort(a->v, a->esr, a->far);
+    log_debug("vm %u: vcpu %u: nothing answers all of an access at %#llx (pc %#llx)", v->base.vm->id, v->base.id,
+              (unsigned long long)v->access.far, (unsigned long long)v->frame.pc);
+    a64_inject_abort(v, v->access.esr, v->access.far);
 }
 
 /* ---- The guest's registers --------------------------------------------------------------------------------------- */
@@ -104,33 +95,36 @@ static uint64_t extend(const struct a64_insn *insn, uint64_t value)
     return insn->wide ? value : (uint32_t)value;
 }
 
-static void general_get(struct access *a, unsigned element, uint8_t *data, bool reverse)
+static void general_get(struct a64_vcpu *v, unsigned element, uint8_t *data, bool reverse)
 {
-    uint64_t value = a64_reg_read(a->v, a64_insn_register(a->insn, element));
+    const struct a64_insn *insn = &v->access.insn;
+    uint64_t value = a64_reg_read(v, a64_insn_register(insn, element));
 
-    copy(data, (const uint8_t *)&value, 1U << a->insn->size, reverse);
+    copy(data, (const uint8_t *)&value, 1U << insn->size, reverse);
 }
 
-static void general_put(struct access *a, unsigned element, const uint8_t *data, bool reverse)
+static void general_put(struct a64_vcpu *v, unsigned element, const uint8_t *data, bool reverse)
 {
+    const struct a64_insn *insn = &v->access.insn;
     uint64_t value = 0;
 
-    copy((uint8_t *)&value, data, 1U << a->insn->size, reverse);
-    a64_reg_write(a->v, a64_insn_register(a->insn, element), extend(a->insn, value));
+    copy((uint8_t *)&value, data, 1U << insn->size, reverse);
+    a64_reg_write(v, a64_insn_register(insn, element), extend(insn, value));
 }
 
-static void vector_get(struct access *a, unsigned element, uint8_t *data, bool reverse)
+static void vector_get(struct a64_vcpu *v, unsigned element, uint8_t *data, bool reverse)
 {
-    unsigned size = 1U << a->insn->size;
+    const struct a64_insn *insn = &v->access.insn;
+    unsigned size = 1U << insn->size;
     uint8_t q[16];
 
-    a64_cpu_q_read(a64_insn_register(a->insn, element), q);
-    copy(data, &q[a64_insn_lane(a->insn, element) * size], size, reverse);
+    a64_cpu_q_read(a64_insn_register(insn, element), q);
+    copy(data, &q[a64_insn_lane(insn, element) * size], size, reverse);
 }
 
-static void vector_put(struct access *a, unsigned element, const uint8_t *data, bool reverse)
+static void vector_put(struct a64_vcpu *v, unsigned element, const uint8_t *data, bool reverse)
 {
-    const struct a64_insn *insn = a->insn;
+    const struct a64_insn *insn = &v->access.insn;
     unsigned reg = a64_insn_register(insn, element), lane = a64_insn_lane(insn, element), size = 1U << insn->size;
     unsigned last = insn->replicate ? insn->lanes - 1U : lane;
     uint8_t q[16] = {0};
@@ -144,105 +138,116 @@ static void vector_put(struct access *a, unsigned element, const uint8_t *data, 
     a64_cpu_q_write(reg, q);
 }
 
-static void registers_get(struct access *a)
+static void registers_get(struct a64_vcpu *v)
 {
-    bool reverse = big_endian(a->v);
+    struct a64_access *a = &v->access;
+    bool reverse = big_endian(v);
 
-    for (unsigned i = 0; i < a->insn->elements; i++) {
-        (a->insn->vector ? vector_get : general_get)(a, i, &a->data[i << a->insn->size], reverse);
+    for (unsigned i = 0; i < a->insn.elements; i++) {
+        (a->insn.vector ? vector_get : general_get)(v, i, &a->data[i << a->insn.size], reverse);
     }
 }
 
-static void registers_put(struct access *a)
+static void registers_put(struct a64_vcpu *v)
 {
-    bool reverse = big_endian(a->v);
+    const struct a64_access *a = &v->access;
+    bool reverse = big_endian(v);
 
-    for (unsigned i = 0; i < a->insn->elements; i++) {
-        (a->insn->vector ? vector_put : general_put)(a, i, &a->data[i << a->insn->size], reverse);
+    for (unsigned i = 0; i < a->insn.elements; i++) {
+        (a->insn.vector ? vector_put : general_put)(v, i, &a->data[i << a->insn.size], reverse);
     }
 }
 
 /* ---- Between data and devices ------------------------------------------------------------------------------------ */
 
-static uint64_t ipa_of(const struct access *a, uint64_t va)
+static uint64_t ipa_of(const struct a64_access *a, uint64_t va)
 {
     return a->page[PAGE_OFFSET(va) < PAGE_OFFSET(a->va)] | PAGE_OFFSET(va);
 }
 
-static int piece_check(struct access *a, uint64_t ipa, unsigned size, uint8_t *data)
+/* How many bytes are left of the element in which byte `at` is. */
+static unsigned element_left(const struct a64_access *a, unsigned at)
 {
-    struct axvm_device *device = bus_find(&a->v->base.vm->buses[AXVM_SPACE_MMIO], ipa, size);
+    unsigned step = 1U << a->insn.size;
+
+    return step - at % step;
+}
+
+static int piece_check(struct a64_vcpu *v, uint64_t ipa, unsigned size, uint8_t *data)
+{
+    struct a64_access *a = &v->access;
+    struct axvm_device *device = bus_find(&v->base.vm->buses[AXVM_SPACE_MMIO], ipa, size);
 
     (void)data;
-    if (a->device == NULL) {
+    if (a->done % (1U << a->insn.size) == 0) {
         a->device = device;
     }
     return device != NULL && device == a->device ? AXVM_OK : AXVM_ENOENT;
 }
 
-static int piece_read(struct access *a, uint64_t ipa, unsigned size, uint8_t *data)
+static int piece_read(struct a64_vcpu *v, uint64_t ipa, unsigned size, uint8_t *data)
 {
     uint64_t value;
-    int error = bus_read(&a->v->base.vm->buses[AXVM_SPACE_MMIO], &a->v->base, ipa, size, &value);
+    int error = bus_read(&v->base.vm->buses[AXVM_SPACE_MMIO], &v->base, ipa, size, &value);
 
     memcpy(data, &value, size);
     return error;
 }
 
-static int piece_write(struct access *a, uint64_t ipa, unsigned size, uint8_t *data)
+static int piece_write(struct a64_vcpu *v, uint64_t ipa, unsigned size, uint8_t *data)
 {
     uint64_t value = 0;
 
     memcpy(&value, data, size);
-    return bus_write(&a->v->base.vm->buses[AXVM_SPACE_MMIO], &a->v->base, ipa, size, value);
+    return bus_write(&v->base.vm->buses[AXVM_SPACE_MMIO], &v->base, ipa, size, value);
 }
 
-typedef int piece_function(struct access *a, uint64_t ipa, unsigned size, uint8_t *data);
+typedef int piece_function(struct a64_vcpu *v, uint64_t ipa, unsigned size, uint8_t *data);
 
-static int element_pieces(struct access *a, unsigned at, unsigned end, piece_function *piece)
+/* Do it to each piece of each element that isn't done, until one fails. */
+static int each_piece(struct a64_vcpu *v, piece_function *piece)
 {
-    int error = AXVM_OK;
+    struct a64_access *a = &v->access;
 
-    a->device = NULL;
-    while (at < end && error == AXVM_OK) {
-        uint64_t va = a->va + at;
-        unsigned size = 8;
+    while (a->done < a->size) {
+        uint64_t va = a->va + a->done;
+        unsigned left = element_left(a, a->done), size = 8;
+        int error;
 
-        while ((va & (size - 1)) != 0 || size > end - at) {
+        while ((va & (size - 1)) != 0 || size > left) {
             size /= 2;
         }
-        error = piece(a, ipa_of(a, va), size, &a->data[at]);
-        at += size;
+        error = piece(v, ipa_of(a, va), size, &a->data[a->done]);
+        if (error != AXVM_OK) {
+            return error;
+        }
+        a->done += size;
     }
-    return error;
-}
-
-/* Do it to each piece of each element, until one fails. */
-static int each_piece(struct access *a, piece_function *piece)
-{
-    unsigned step = a->size / a->insn->elements;
-    int error = AXVM_OK;
-
-    for (unsigned at = 0; at < a->size && error == AXVM_OK; at += step) {
-        error = element_pieces(a, at, at + step, piece);
-    }
-    return error;
+    return AXVM_OK;
 }
 
 /* All that may go wrong has been looked at, but what a device itself refuses. */
-static int transfer(struct access *a)
+void a64_mmio_go_on(struct a64_vcpu *v)
 {
-    bool store = a->insn->kind == A64_INSN_STORE;
-    int error;
+    const struct a64_access *a = &v->access;
+    bool store = a->insn.kind == A64_INSN_STORE;
+    int error = each_piece(v, store ? piece_write : piece_read);
 
-    if (store) {
-        registers_get(a);
+    if (error == BUS_AGAIN) {
+        atomic_fetch_or_explicit(&v->base.requests, VCPU_REQ_ACCESS, memory_order_relaxed);
+        return;
     }
-    error = each_piece(a, store ? piece_write : piece_read);
-    if (error == AXVM_OK && !store) {
-        registers_put(a);
+    if (error != AXVM_OK) {
+        external_abort(v);
+        return;
     }
-    return error;
+    if (!store) {
+        registers_put(v);
+    }
+    a64_step_over(v, a->esr);
+    if (a->writeback) {
+        base_write(v, a->insn.rn, a->base);
+    }
 }
 
 /* ---- Translation ------------------------------------------------------------------------------------------------- */
@@ -254,31 +259,32 @@ static bool same_page(uint64_t a, uint64_t b)
 }
 
 /* LDTR and STTR are EL0's accesses, but for PSTATE.UAO. */
-static bool is_privileged(const struct access *a)
+static bool is_privileged(const struct a64_vcpu *v)
 {
-    return at_el1(a->v) && (!a->insn->unprivileged || (a->v->frame.pstate & PSTATE_UAO) != 0);
+    return at_el1(v) && (!v->access.insn.unprivileged || (v->frame.pstate & PSTATE_UAO) != 0);
 }
 
 /*
  * A page that the hardware hasn't come to yet: as it would translate it for this access. False: the guest has been
  * given the fault that is due there.
  */
-static bool translate(struct access *a, uint64_t va, uint64_t *page)
+static bool translate(struct a64_vcpu *v, uint64_t va, uint64_t *page)
 {
-    unsigned write = a->insn->kind == A64_INSN_STORE ? A64_AT_WRITE : 0;
-    uint64_t par = a64_cpu_at(va, write | (is_privileged(a) ? A64_AT_EL1 : 0));
+    const struct a64_access *a = &v->access;
+    unsigned write = a->insn.kind == A64_INSN_STORE ? A64_AT_WRITE : 0;
+    uint64_t par = a64_cpu_at(va, write | (is_privileged(v) ? A64_AT_EL1 : 0));
 
     if ((par & PAR_F) != 0 && (par & PAR_S) != 0) { /* stage 2's: the guest's tables aren't in its memory */
-        external_abort(a);
+        external_abort(v);
         return false;
     }
     if ((par & PAR_F) != 0) {
-        a64_inject_data_abort(a->v, a->esr, PAR_FST(par), va);
+        a64_inject_data_abort(v, a->esr, PAR_FST(par), va);
         return false;
     }
     /* AT S1E1x knows nothing of PSTATE.PAN: what EL0 may read isn't EL1's then (Arm ARM D8.4.1.2.3). */
-    if (is_privileged(a) && (a->v->frame.pstate & PSTATE_PAN) != 0 && (a64_cpu_at(va, 0) & PAR_F) == 0) {
-        a64_inject_data_abort(a->v, a->esr, FSC_PERMISSION | 3U, va);
+    if (is_privileged(v) && (v->frame.pstate & PSTATE_PAN) != 0 && (a64_cpu_at(va, 0) & PAR_F) == 0) {
+        a64_inject_data_abort(v, a->esr, FSC_PERMISSION | 3U, va);
         return false;
     }
     *page = par & PAR_PA;
@@ -286,8 +292,9 @@ static bool translate(struct access *a, uint64_t va, uint64_t *page)
 }
 
 /* `fault_page`: the IPA of the page in which the access faulted. */
-static bool translate_pages(struct access *a, uint64_t fault_page)
+static bool translate_pages(struct a64_vcpu *v, uint64_t fault_page)
 {
+    struct a64_access *a = &v->access;
     uint64_t last = a->va + a->size - 1;
 
     a->page[0] = a->page[1] = fault_page;
@@ -295,29 +302,34 @@ static bool translate_pages(struct access *a, uint64_t fault_page)
         return true;
     }
     if (same_page(a->va, a->far)) {
-        return translate(a, last & ~(AXVM_PAGE_SIZE - 1), &a->page[1]);
+        return translate(v, last & ~(AXVM_PAGE_SIZE - 1), &a->page[1]);
     }
-    return translate(a, a->va, &a->page[0]);
+    return translate(v, a->va, &a->page[0]);
 }
 
 /* ---- The access -------------------------------------------------------------------------------------------------- */
 
-/* Whether it was made; else the guest has its fault, or tries again. */
-static bool access_do(struct access *a, uint64_t ipa)
+/* It is made, or the guest has its fault, or tries again. */
+static void access_do(struct a64_vcpu *v, uint64_t ipa)
 {
-    a->size = (unsigned)a->insn->elements << a->insn->size;
+    struct a64_access *a = &v->access;
+
+    a->size = (unsigned)a->insn.elements << a->insn.size;
     if (!same_page(a->va, a->far) && !same_page(a->va + a->size - 1, a->far)) {
-        return false; /* not this instruction, or not with these registers */
+        return; /* not this instruction, or not with these registers */
     }
-    if (!translate_pages(a, ipa & ~(AXVM_PAGE_SIZE - 1))) {
-        return false;
+    if (!translate_pages(v, ipa & ~(AXVM_PAGE_SIZE - 1))) {
+        return;
     }
-    if (each_piece(a, piece_check) != AXVM_OK || transfer(a) != AXVM_OK) {
-        external_abort(a);
-        return false;
+    if (each_piece(v, piece_check) != AXVM_OK) {
+        external_abort(v);
+        return;
     }
-    a64_step_over(a->v, a->esr);
-    return true;
+    a->done = 0;
+    if (a->insn.kind == A64_INSN_STORE) {
+        registers_get(v);
+    }
+    a64_mmio_go_on(v);
 }
 
 /* Whether a load puts something else into its base register. */
@@ -327,40 +339,42 @@ static bool loads_base(const struct a64_insn *insn)
            (insn->rt == insn->rn || (insn->pair && insn->rt2 == insn->rn));
 }
 
-static void load_or_store(struct access *a, uint64_t ipa)
+static void load_or_store(struct a64_vcpu *v, uint64_t ipa)
 {
-    const struct a64_insn *insn = a->insn;
-    uint64_t base = base_read(a->v, insn->rn);
-    uint64_t index = a64_extend_offset(a64_reg_read(a->v, insn->rm), insn->extend, insn->shift);
-    uint64_t indexed = base + (uint64_t)insn->imm + index;
+    struct a64_access *a = &v->access;
+    const struct a64_insn *insn = &a->insn;
+    uint64_t base = base_read(v, insn->rn);
+    uint64_t index = a64_extend_offset(a64_reg_read(v, insn->rm), insn->extend, insn->shift);
 
     if ((insn->kind == A64_INSN_STORE) != ((a->esr & ISS_WNR) != 0)) {
         return;
     }
-    a->va = insn->indexed ? indexed : base;
-    if (access_do(a, ipa) && insn->writeback && !loads_base(insn)) {
-        base_write(a->v, insn->rn, indexed);
-    }
+    a->base = base + (uint64_t)insn->imm + index;
+    a->writeback = insn->writeback && !loads_base(insn);
+    a->va = insn->indexed ? a->base : base;
+    access_do(v, ipa);
 }
 
-static void emulate(struct access *a, uint64_t ipa)
+static void emulate(struct a64_vcpu *v, uint64_t ipa)
 {
-    switch (a->insn->kind) {
+    const struct a64_access *a = &v->access;
+
+    switch (a->insn.kind) {
     case A64_INSN_LOAD:
     case A64_INSN_STORE:
-        load_or_store(a, ipa);
+        load_or_store(v, ipa);
         break;
     case A64_INSN_PREFETCH:
-        a64_step_over(a->v, a->esr);
+        a64_step_over(v, a->esr);
         break;
     case A64_INSN_ZERO:
-        a64_inject_data_abort(a->v, a->esr, FSC_ALIGNMENT, a->far);
+        a64_inject_data_abort(v, a->esr, FSC_ALIGNMENT, a->far);
         break;
     case A64_INSN_ATOMIC:
-        a64_inject_data_abort(a->v, a->esr, FSC_UNSUPPORTED_ATOMIC, a->far);
+        a64_inject_data_abort(v, a->esr, FSC_UNSUPPORTED_ATOMIC, a->far);
         break;
     case A64_INSN_UNKNOWN:
-        external_abort(a);
+        external_abort(v);
         break;
     case A64_INSN_OTHER:
         break;
@@ -369,41 +383,42 @@ static void emulate(struct access *a, uint64_t ipa)
 
 void a64_mmio_instruction(struct a64_vcpu *v, uint64_t esr, uint64_t far, uint64_t ipa)
 {
-    struct access a = {.v = v, .esr = esr, .far = far};
-    struct a64_insn insn;
     uint64_t pc;
     uint8_t code[4];
 
+    v->access = (struct a64_access){.esr = esr, .far = far};
     if ((v->frame.pstate & PSTATE_NRW) != 0) {
-        external_abort(&a);
+        external_abort(v);
         return;
     }
     if (!a64_cpu_translate(v->frame.pc, &pc)) {
         return;
     }
     if (addrspace_read(&v->base.vm->as, gpa(pc), code, sizeof(code)) != AXVM_OK) {
-        external_abort(&a);
+        external_abort(v);
         return;
     }
     /* Instructions are little-endian, whatever data is. */
-    insn = a64_decode(code[0] | (uint32_t)code[1] << 8 | (uint32_t)code[2] << 16 | (uint32_t)code[3] << 24);
-    a.insn = &insn;
-    emulate(&a, ipa);
+    v->access.insn = a64_decode(code[0] | (uint32_t)code[1] << 8 | (uint32_t)code[2] << 16 | (uint32_t)code[3] << 24);
+    emulate(v, ipa);
 }
 
 void a64_mmio_syndrome(struct a64_vcpu *v, uint64_t esr, uint64_t far, uint64_t ipa)
 {
-    const struct a64_insn insn = {
-        .kind = (esr & ISS_WNR) != 0 ? A64_INSN_STORE : A64_INSN_LOAD,
-        .sign = (esr & ISS_SSE) != 0,
-        .wide = (esr & ISS_SF) != 0,
-        .size = (uint8_t)ISS_SAS(esr),
-        .elements = 1,
-        .structure = 1,
-        .lanes = 1,
-        .rt = (uint8_t)ISS_SRT(esr),
+    v->access = (struct a64_access){
+        .esr = esr,
+        .far = far,
+        .va = far,
+        .insn = {
+            .kind = (esr & ISS_WNR) != 0 ? A64_INSN_STORE : A64_INSN_LOAD,
+            .sign = (esr & ISS_SSE) != 0,
+            .wide = (esr & ISS_SF) != 0,
+            .size = (uint8_t)ISS_SAS(esr),
+            .elements = 1,
+            .structure = 1,
+            .lanes = 1,
+            .rt = (uint8_t)ISS_SRT(esr),
+        },
     };
-    struct access a = {.v = v, .esr = esr, .far = far, .insn = &insn, .va = far};
-
-    (void)access_do(&a, ipa);
+    access_do(v, ipa);
 }

@@ -12,6 +12,7 @@
 
 struct a64_access_state before, after;
 char accesses[4096];
+unsigned access_slow;
 struct axvm *vm;
 
 /* ---- Devices that write down what they see ---- */
@@ -33,17 +34,28 @@ __attribute__((format(printf, 1, 2))) static void note(const char *format, ...)
     va_end(args);
 }
 
+static int answer(uint64_t offset)
+{
+    if (offset == ACCESS_SLOW && access_slow > 0) {
+        access_slow--;
+        note("~");
+        return BUS_AGAIN;
+    }
+    note(" ");
+    return offset == ACCESS_REFUSED ? AXVM_EINVAL : AXVM_OK;
+}
+
 static int device_read(struct axvm_device *device, struct axvm_vcpu *vcpu, uint64_t offset, unsigned size,
                        uint64_t *value)
 {
     assert_non_null(vcpu);
     assert_true(offset + size <= device->size);
-    note("%cR%u+%03llx ", device == &devices[0] ? 'A' : 'B', size, (unsigned long long)offset);
+    note("%cR%u+%03llx", device == &devices[0] ? 'A' : 'B', size, (unsigned long long)offset);
     *value = 0;
     for (unsigned i = 0; i < size; i++) {
         *value |= (uint64_t)byte_at(offset + i) << (8 * i);
     }
-    return offset == ACCESS_REFUSED ? AXVM_EINVAL : AXVM_OK;
+    return answer(offset);
 }
 
 static int device_write(struct axvm_device *device, struct axvm_vcpu *vcpu, uint64_t offset, unsigned size,
@@ -52,9 +64,9 @@ static int device_write(struct axvm_device *device, struct axvm_vcpu *vcpu, uint
     assert_non_null(vcpu);
     assert_true(offset + size <= device->size);
     assert_true(size == 8 || value >> (8 * size) == 0);
-    note("%cW%u+%03llx=%llx ", device == &devices[0] ? 'A' : 'B', size, (unsigned long long)offset,
+    note("%cW%u+%03llx=%llx", device == &devices[0] ? 'A' : 'B', size, (unsigned long long)offset,
          (unsigned long long)value);
-    return offset == ACCESS_REFUSED ? AXVM_EINVAL : AXVM_OK;
+    return answer(offset);
 }
 
 static const struct axvm_device_ops ops = {.name = "test", .read = device_read, .write = device_write};
@@ -159,6 +171,7 @@ int a64_access_setup(void **state)
     assert_int_equal(axvm_add_device(vm, &devices[0]), 0);
     assert_int_equal(axvm_add_device(vm, &devices[1]), 0);
     assert_int_equal(axvm_boot(vm), 0);
+    access_slow = 0;
     memset(&before, 0, sizeof(before));
     for (unsigned i = 0; i < 31; i++) {
         before.x[i] = UINT64_C(0x1111111111111111) * (i % 16);

@@ -20,6 +20,7 @@
 #define ACCESS_B_SIZE UINT64_C(0x1000)
 #define ACCESS_NOTHING (ACCESS_B + ACCESS_B_SIZE)
 #define ACCESS_REFUSED 0x800U /* offset at which both give an error */
+#define ACCESS_SLOW 0x7f0U    /* offset at which both aren't done yet, access_slow times: "AR4+7f0~" */
 
 /* PSTATE */
 #define EL0T UINT64_C(0x0)
@@ -37,6 +38,8 @@ extern struct a64_access_state before, after;
 
 /* What the devices saw: "AR4+010 " is A's offset 0x10 read as 4 bytes, "BW1+010=9a " B's written. */
 extern char accesses[4096];
+
+extern unsigned access_slow;
 
 extern struct axvm *vm;
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "support/gic_machine.h"
 
+#include "device/bus.h"
 #include "lib/host.h"
 #include "support/fake_hal.h"
 
@@ -150,15 +151,26 @@ void gic_serve_all(void)
 
 /* ---- Registers ---- */
 
+/* An access that isn't finished: the other vCPUs, too, do as they are asked, then this one comes again. */
+static bool again(unsigned v, int result)
+{
+    if (result == AXVM_OK) {
+        return false;
+    }
+    if (result != BUS_AGAIN || m->cpus[v].awaited == 0) {
+        abort();
+    }
+    gic_serve_all();
+    gic_enter(v);
+    return true;
+}
+
 static uint64_t reg_read(unsigned v, struct axvm_device *device, uint64_t offset, unsigned size)
 {
     uint64_t value = 0;
-    int error;
 
     gic_enter(v);
-    error = device->ops->read(device, &m->vcpus[v], offset, size, &value);
-    if (error != AXVM_OK) {
-        abort();
+    while (again(v, device->ops->read(device, &m->vcpus[v], offset, size, &value))) {
     }
     gic_enter(v);
     return size == 8 ? value : value & ((UINT64_C(1) << 8 * size) - 1);
@@ -166,12 +178,8 @@ static uint64_t reg_read(unsigned v, struct axvm_device *device, uint64_t offset
 
 static void reg_write(unsigned v, struct axvm_device *device, uint64_t offset, unsigned size, uint64_t value)
 {
-    int error;
-
     gic_enter(v);
-    error = device->ops->write(device, &m->vcpus[v], offset, size, value);
-    if (error != AXVM_OK) {
-        abort();
+    while (again(v, device->ops->write(device, &m->vcpus[v], offset, size, value))) {
     }
     gic_enter(v);
 }

@@ -48,7 +48,8 @@ void gic_start(unsigned lrs);
 /* The same without enabling anything. */
 void gic_power_on(unsigned lrs);
 
-/* Guest accesses by vCPU `v`. gicr_*: of the redistributor `of`. */
+/* Guest accesses by vCPU `v`; one that waits for others has them serve their requests. gicr_*: of the redistributor
+ * `of`. */
 uint64_t gicd_read(unsigned v, uint64_t offset, unsigned size);
 void gicd_write(unsigned v, uint64_t offset, unsigned size, uint64_t value);
 uint64_t gicr_read(unsigned v, unsigned of, uint64_t offset, unsigned size);
