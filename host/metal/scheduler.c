@@ -13,7 +13,8 @@ static struct runqueue *queues[AXVM_MAX_PCPUS];
 static uint64_t online; /* mask of pCPUs that have a queue */
 static struct sched_vm *vms[SCHED_MAX_VMS];
 static unsigned vm_count;
-static _Atomic unsigned alive; /* VMs that run or may yet */
+static _Atomic unsigned alive;   /* VMs that run or may yet */
+static _Atomic unsigned awaited; /* VMs that are being created: none runs before all are there */
 
 /* ---- Placement ------------------------------------------------------------------------------------------------- */
 
@@ -29,6 +30,7 @@ void sched_forget(void)
     online = 0;
     vm_count = 0;
     atomic_store(&alive, 0);
+    atomic_store(&awaited, 0);
 }
 
 void sched_add_cpu(unsigned pcpu, struct runqueue *queue)
@@ -58,6 +60,8 @@ int sched_add(struct sched_vm *vm, const struct axvm_config *config)
     }
     vms[vm_count++] = vm;
     atomic_fetch_add(&alive, 1);
+    atomic_fetch_add(&awaited, 1);
+    atomic_store(&vm->awaited, true);
     return AXVM_OK;
 }
 
@@ -153,8 +157,22 @@ static void count_out(void)
     }
 }
 
+/* It has been created, or never will be. After the last all pCPUs may begin. */
+static void await_no_more(struct sched_vm *vm)
+{
+    if (!atomic_exchange(&vm->awaited, false) || atomic_fetch_sub(&awaited, 1) > 1) {
+        return;
+    }
+    for (unsigned i = 0; i < AXVM_MAX_PCPUS; i++) {
+        if ((online >> i & 1) != 0) {
+            host_kick(i);
+        }
+    }
+}
+
 void sched_give_up(struct sched_vm *vm)
 {
+    await_no_more(vm);
     for (unsigned i = 0; i < vm->task_count; i++) {
         atomic_store(&vm->tasks[i].parked, true);
     }
@@ -162,12 +180,18 @@ void sched_give_up(struct sched_vm *vm)
     count_out();
 }
 
-void sched_start(struct sched_vm *vm)
+static void begin(struct sched_vm *vm)
 {
     for (unsigned i = 0; i < vm->task_count; i++) {
         axvm_vcpu_set_alone(vm->vm, i, queues[vm->tasks[i].pcpu]->task_count == 1);
     }
     wake_all(vm);
+}
+
+void sched_start(struct sched_vm *vm)
+{
+    begin(vm);
+    await_no_more(vm);
 }
 
 /* All its tasks are parked: start it afresh. False: it can't be. */
@@ -184,7 +208,7 @@ static bool restart(struct sched_vm *vm)
         return false;
     }
     log_info("vm %s: starts again", vm->name);
-    sched_start(vm);
+    begin(vm);
     return true;
 }
 
@@ -340,7 +364,7 @@ bool sched_step(struct runqueue *queue)
     bool others;
 
     atomic_store(&queue->preempt, false);
-    task = next_ready(queue, &others);
+    task = atomic_load(&awaited) == 0 ? next_ready(queue, &others) : NULL;
     if (!task) {
         return false;
     }
@@ -359,6 +383,7 @@ void sched_lost(struct runqueue *queue)
             continue;
         }
         if (task->vm->vm) {
+            await_no_more(task->vm);
             axvm_fail(task->vm->vm, "a pCPU that it runs on is lost");
             task_park(task);
         } else if (task->vcpu == 0) {

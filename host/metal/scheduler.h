@@ -4,6 +4,8 @@
  * or placed while booting. Tasks of a pCPU take turns; a slice of 10 ms ends a turn only while others are ready. A task
  * that waits for an interrupt gives its pCPU up, and gets it as soon as the interrupt is there.
  *
+ * No VM runs before all are created: one with lazy RAM could take the memory that another is just being made in.
+ *
  * Locking: none. Lists are made while booting and stay. A pCPU runs its own tasks only; any pCPU may mark a task ready.
  */
 #ifndef METAL_SCHEDULER_H
@@ -30,6 +32,7 @@ struct task {
 struct sched_vm {
     struct axvm *_Atomic vm; /* NULL: not created, or not yet as a whole */
     void *boot;              /* what main.c needs until then */
+    _Atomic bool awaited;    /* neither started nor given up */
     uint32_t id;
     const char *name;
     struct console_port port;
@@ -71,7 +74,7 @@ void sched_place(void);
 struct sched_vm *sched_find(uint32_t vm_id);
 struct sched_vm *sched_vm(unsigned index);
 
-/* The VM is booted: run it. */
+/* The VM is booted: run it, once every other VM is started or given up, too. */
 void sched_start(struct sched_vm *vm);
 
 /* It never will be. */

@@ -277,6 +277,16 @@ static void begin(unsigned pcpus)
     }
 }
 
+/* One VM of one vCPU. */
+static int one_alone(void **state)
+{
+    (void)state;
+    begin(1);
+    vm_a = make(0, "a", 1, NULL, 0);
+    sched_place();
+    return 0;
+}
+
 /* Two VMs of one vCPU each on the same pCPU. */
 static int two_on_one(void **state)
 {
@@ -398,6 +408,52 @@ static void nothing_ready_means_idle(void **state)
     boot(vm_a);
     assert_true(sched_step(&queues_[0])); /* it waits at once */
     assert_false(sched_step(&queues_[0]));
+    traced("a0 ");
+}
+
+/* Two VMs of one vCPU each, a pCPU each. */
+static int two_on_two(void **state)
+{
+    (void)state;
+    begin(2);
+    vm_a = make(0, "a", 1, SETS(1));
+    vm_b = make(1, "b", 1, SETS(2));
+    sched_place();
+    return 0;
+}
+
+static void no_vm_runs_before_all_are_created(void **state)
+{
+    (void)state;
+    boot(vm_a);
+    run_all();
+    traced("");
+    boot(vm_b);
+    run_all();
+    traced("a0 b0 ");
+}
+
+static void a_vm_that_could_not_be_created_isnt_awaited(void **state)
+{
+    (void)state;
+    vm_b->vm = NULL;
+    boot(vm_a);
+    run_all();
+    traced("");
+    sched_give_up(vm_b);
+    run_all();
+    traced("a0 ");
+}
+
+static void the_vm_of_a_lost_pcpu_isnt_awaited(void **state)
+{
+    (void)state;
+    vm_b->vm = NULL;
+    boot(vm_a);
+    run_all();
+    traced("");
+    sched_lost(&queues_[1]);
+    run_all();
     traced("a0 ");
 }
 
@@ -569,11 +625,12 @@ static void a_vcpu_that_cannot_run_fails_its_vm_alone(void **state)
     scripts[0].steps[0][0] = (struct step){.kind = AXVM_EXIT_HALT, .error = AXVM_EBUSY};
     scripts[1].steps[0][0].kind = AXVM_EXIT_MMIO_READ; /* nothing that a host could answer */
     boot(vm_a);
+    boot(vm_b);
+    sched_step(&queues_[0]);
+    assert_int_equal((scripts[0].state == AXVM_STATE_FAILED) + (scripts[1].state == AXVM_STATE_FAILED), 1);
+    assert_int_equal(ended, 0);
     run_all();
     assert_int_equal(scripts[0].state, AXVM_STATE_FAILED);
-    assert_int_equal(ended, 0);
-    boot(vm_b);
-    run_all();
     assert_int_equal(scripts[1].state, AXVM_STATE_FAILED);
     assert_non_null(strstr(logged, "fail: MmioRead"));
     assert_int_equal(ended, 1);
@@ -624,12 +681,15 @@ int main(void)
         cmocka_unit_test(an_id_is_taken_once),
         cmocka_unit_test(a_lone_vcpu_has_no_tick_and_is_told_so),
         cmocka_unit_test_setup(ready_vcpus_take_turns_by_slices, two_on_one),
-        cmocka_unit_test_setup(nothing_ready_means_idle, two_on_one),
-        cmocka_unit_test_setup(a_kick_wakes_a_waiting_vcpu_and_preempts, two_on_one),
-        cmocka_unit_test_setup(a_kick_of_a_vm_that_is_being_created_wakes_nobody, two_on_one),
-        cmocka_unit_test_setup(a_kick_interrupts_a_running_vcpu_without_taking_its_turn, two_on_one),
-        cmocka_unit_test_setup(a_wait_that_is_over_already_is_none, two_on_one),
-        cmocka_unit_test_setup(unknown_hypercalls_are_answered_with_minus_one, two_on_one),
+        cmocka_unit_test_setup(nothing_ready_means_idle, one_alone),
+        cmocka_unit_test_setup(no_vm_runs_before_all_are_created, two_on_two),
+        cmocka_unit_test_setup(a_vm_that_could_not_be_created_isnt_awaited, two_on_two),
+        cmocka_unit_test_setup(the_vm_of_a_lost_pcpu_isnt_awaited, two_on_two),
+        cmocka_unit_test_setup(a_kick_wakes_a_waiting_vcpu_and_preempts, one_alone),
+        cmocka_unit_test_setup(a_kick_of_a_vm_that_is_being_created_wakes_nobody, one_alone),
+        cmocka_unit_test_setup(a_kick_interrupts_a_running_vcpu_without_taking_its_turn, one_alone),
+        cmocka_unit_test_setup(a_wait_that_is_over_already_is_none, one_alone),
+        cmocka_unit_test_setup(unknown_hypercalls_are_answered_with_minus_one, one_alone),
         cmocka_unit_test_setup(power_off_ends_a_vm_when_all_its_vcpus_have_left, one_on_two),
         cmocka_unit_test_setup(the_machine_ends_with_its_last_vm, two_on_one),
         cmocka_unit_test_setup(a_vm_that_could_not_start_counts_as_ended, two_on_one),
@@ -637,7 +697,7 @@ int main(void)
         cmocka_unit_test_setup(a_reset_that_fails_ends_the_vm, one_on_two),
         cmocka_unit_test_setup(a_vcpu_that_cannot_run_fails_its_vm_alone, two_on_one),
         cmocka_unit_test(a_lost_pcpu_fails_its_vms_alone),
-        cmocka_unit_test_setup(a_suspended_vm_waits_to_be_resumed, two_on_one),
+        cmocka_unit_test_setup(a_suspended_vm_waits_to_be_resumed, one_alone),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
