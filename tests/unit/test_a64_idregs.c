@@ -223,6 +223,47 @@ static void test_gic_field_follows_the_vm(void **state)
     assert_int_equal(seen[4][0] >> 24 & 0xf, 0);
 }
 
+/* Bits of HCR_EL2, MDCR_EL2 and CPTR_EL2 that make hidden things undefined, RES0 where the CPU lacks these. */
+static void test_what_is_hidden_traps_where_the_cpu_has_it(void **state)
+{
+    static const struct {
+        uint8_t crm, op2, shift;
+        uint64_t hcr, mdcr, cptr;
+    } hidden[] = {
+        {4, 0, 28, UINT64_C(1) << 36, 0, 0},             /* RAS: HCR_EL2.TERR */
+        {4, 0, 44, 0, 0, UINT64_C(1) << 30},             /* AMU: CPTR_EL2.TAM */
+        {5, 0, 4, 0, 0, UINT64_C(1) << 20},              /* trace: CPTR_EL2.TTA */
+        {5, 0, 8, 0, UINT64_C(1) << 5 | 1U << 6, 0},     /* PMU: MDCR_EL2.TPMCR, TPM */
+        {5, 0, 32, 0, UINT64_C(1) << 14, 0},             /* SPE: MDCR_EL2.TPMS */
+        {5, 0, 40, 0, UINT64_C(1) << 19, 0},             /* self-hosted trace: MDCR_EL2.TTRF */
+        {7, 1, 16, UINT64_C(1) << 35, 0, 0},             /* LORegions: HCR_EL2.TLOR */
+    };
+    uint64_t hcr = 0, mdcr = 0, cptr = 0;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(hidden) / sizeof(hidden[0]); i++) {
+        hcr |= hidden[i].hcr;
+        mdcr |= hidden[i].mdcr;
+        cptr |= hidden[i].cptr;
+    }
+    for (size_t i = 0; i < sizeof(hidden) / sizeof(hidden[0]); i++) {
+        const struct a64_controls *controls;
+
+        memset(a64_model.id, 0, sizeof(a64_model.id));
+        a64_model.id[7][0] = 4; /* PARange: 44 bits */
+        a64_model.id[hidden[i].crm][hidden[i].op2] |= UINT64_C(1) << hidden[i].shift;
+        vm = a64_machine_vm(1, NULL);
+        controls = &a64_machine_vcpu(vm, 0)->controls;
+        assert_int_equal(controls->hcr & hcr, hidden[i].hcr);
+        assert_int_equal(controls->mdcr & mdcr, hidden[i].mdcr);
+        assert_int_equal(controls->cptr & cptr, hidden[i].cptr);
+        assert_int_equal(controls->cptr & 0x1100, 0x1100); /* TZ, TSM: SVE, SME */
+        assert_int_equal(axvm_shutdown(vm), 0);
+    }
+    a64_model.id[5][0] = 0xf00; /* a PMU that isn't the architecture's */
+    assert_int_equal(a64_machine_vcpu(a64_machine_vm(1, NULL), 0)->controls.mdcr & mdcr, 0);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, a64_machine_teardown)
 
 int main(void)
@@ -234,6 +275,7 @@ int main(void)
         TEST(test_without_aarch32_its_registers_are_zero),
         TEST(test_pa_range_follows_the_second_stage),
         TEST(test_gic_field_follows_the_vm),
+        TEST(test_what_is_hidden_traps_where_the_cpu_has_it),
     };
 
     return cmocka_run_group_tests_name("a64_idregs", tests, NULL, NULL);

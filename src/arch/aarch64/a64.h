@@ -175,6 +175,9 @@ int a64_sysreg(struct a64_vcpu *v, uint64_t esr);
 /* idregs.c: the ID register with these CRm and op2 (op0 3, op1 0, CRn 0) as the guest sees it. */
 uint64_t a64_id_register(const struct a64_vcpu *v, unsigned crm, unsigned op2);
 
+/* Have trap what this CPU has and the guest is not told of. */
+void a64_hide(struct a64_controls *controls);
+
 /* psci.c: an SMCCC call by HVC or SMC; arguments and result in the frame's registers. */
 int a64_smccc(struct a64_vcpu *v);
 

@@ -109,38 +109,16 @@ static void vm_time_shift(struct axvm *base, uint64_t ticks)
 
 /* ---- The vCPU ---------------------------------------------------------------------------------------------------- */
 
-static unsigned id_field(unsigned crm, unsigned op2, unsigned shift)
-{
-    return (unsigned)(a64_cpu_id_register(crm, op2) >> shift) & 0xfU;
-}
-
-static bool has_pmuv3(void)
-{
-    unsigned version = id_field(5, 0, 8);
-
-    return version != 0 && version != 0xf;
-}
-
-/*
- * What traps. Bits of features that this CPU lacks are RES0 and stay zero. Pointer authentication, SVE, SME, PMU,
- * trace, profiling, activity monitors, RAS records and limited ordering regions are hidden (idregs.c), so touching them
- * is undefined; HCR_EL2.APK, API, ATA, FIEN and NV are zero for the same reason.
- */
+/* What traps, beside what is hidden. */
 static void controls_init(struct a64_vcpu *v)
 {
     struct a64_controls *c = &v->controls;
 
     c->hcr = HCR_VM | HCR_SWIO | HCR_FMO | HCR_IMO | HCR_AMO | HCR_FB | HCR_BSU_IS | HCR_TID3 | HCR_TSC | HCR_TIDCP |
              HCR_TACR | HCR_RW;
-    c->hcr |= id_field(7, 1, 16) != 0 ? HCR_TLOR : 0;
-    c->hcr |= id_field(4, 0, 28) != 0 ? HCR_TERR : 0;
     c->mdcr = MDCR_TDA | MDCR_TDOSA | MDCR_TDRA;
-    c->mdcr |= has_pmuv3() ? MDCR_TPMCR | MDCR_TPM : 0;
-    c->mdcr |= id_field(5, 0, 32) != 0 ? MDCR_TPMS : 0;
-    c->mdcr |= id_field(5, 0, 40) != 0 ? MDCR_TTRF : 0;
     c->cptr = CPTR_RES1;
-    c->cptr |= id_field(5, 0, 4) != 0 ? CPTR_TTA : 0;
-    c->cptr |= id_field(4, 0, 44) != 0 ? CPTR_TAM : 0;
+    a64_hide(c);
     c->vtcr = a64_vm(v->base.vm)->vtcr;
     c->vttbr = a64_vm(v->base.vm)->vttbr;
     c->vpidr = a64_cpu_midr();

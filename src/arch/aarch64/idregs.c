@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the guest sees of the CPU: one table of the ID register fields (Arm ARM D19.2.51 and on) that it is given. A
- * field without a row reads as zero, "not implemented", and what it stands for traps or has no effect (see
- * a64_vcpu_init()).
+ * field without a row reads as zero, "not implemented", and what it stands for traps or has no effect: that is the
+ * other table.
  */
 #include "arch/aarch64/cpu.h"
+#include "arch/aarch64/hcr.h"
 
 #define WIDTH_AARCH32 32U
 
@@ -61,6 +62,32 @@ static const struct id_field id_fields[] = {
     GIVE(7, 2, 36), GIVE(7, 2, 48), GIVE(7, 2, 52), GIVE(7, 2, 60),
 };
 
+/*
+ * What is hidden, and the controls by which touching it is undefined all the same. They are RES0 on a CPU that lacks
+ * it. Hidden without a row are what CPTR_EL2 traps everywhere (SVE, SME), what is off while a bit of HCR_EL2 is zero
+ * (pointer authentication: APK, API; MTE: ATA; RAS records' fault injection: FIEN; nested virtualization: NV) or of
+ * HCRX_EL2 and the fine-grained traps (see cpu_switch.c), and what isn't EL1's.
+ */
+struct hidden {
+    uint8_t crm, op2, shift;
+    uint8_t control; /* offset in struct a64_controls */
+    uint64_t traps;
+};
+
+#define HIDE(crm, op2, shift, control, traps) {crm, op2, shift, offsetof(struct a64_controls, control), traps}
+
+static const struct hidden hidden[] = {
+    HIDE(4, 0, 28, hcr, HCR_TERR),                /* RAS: error records */
+    HIDE(4, 0, 44, cptr, CPTR_TAM),               /* AMU */
+    HIDE(5, 0, 4, cptr, CPTR_TTA),                /* TraceVer: trace registers */
+    HIDE(5, 0, 8, mdcr, MDCR_TPM | MDCR_TPMCR),   /* PMUVer */
+    HIDE(5, 0, 32, mdcr, MDCR_TPMS),              /* PMSVer: statistical profiling */
+    HIDE(5, 0, 40, mdcr, MDCR_TTRF),              /* TraceFilt */
+    HIDE(7, 1, 16, hcr, HCR_TLOR),                /* LO: limited ordering regions */
+};
+
+#define FIELD_NONE 0xfU /* of DFR0's fields: not as the architecture has it, if at all */
+
 #define PFR0_CRM 4U
 #define PFR0_GIC_SHIFT 24U
 #define PFR0_EL0_AARCH32 2U
@@ -113,4 +140,16 @@ uint64_t a64_id_register(const struct a64_vcpu *v, unsigned crm, unsigned op2)
         value = limit_pa_range(value, vm->gpa_bits);
     }
     return value;
+}
+
+void a64_hide(struct a64_controls *controls)
+{
+    for (size_t i = 0; i < sizeof(hidden) / sizeof(hidden[0]); i++) {
+        const struct hidden *h = &hidden[i];
+        unsigned value = (unsigned)(a64_cpu_id_register(h->crm, h->op2) >> h->shift) & 0xfU;
+
+        if (value != 0 && value != FIELD_NONE) {
+            *(uint64_t *)(void *)((char *)controls + h->control) |= h->traps;
+        }
+    }
 }

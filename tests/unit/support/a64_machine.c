@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #define PSCI_CPU_ON64 0xc4000003U
-#define MAX_VMS 8U
+#define MAX_VMS 16
 
 static struct axvm_hal host;
 static struct axvm *vms[MAX_VMS];
