@@ -5,7 +5,13 @@
 #include "lib/host.h"
 #include "lib/log.h"
 
-#define SLICES_PER_SECOND 100U
+/*
+ * Shares of CPU time, in ticks: a turn ends when its task is AHEAD of another that is ready. One that wakes up is let
+ * in at once if it is BEHIND the one that runs; no wait brings it further behind than that. So while a ready task waits
+ * for its next turn, none of the others gets more than 2 * AHEAD + BEHIND: a slice.
+ */
+#define AHEAD (hal->tick_hz / (SCHED_SLICES_PER_SECOND * 5 / 2))
+#define BEHIND (hal->tick_hz / (SCHED_SLICES_PER_SECOND * 5))
 
 _Static_assert(sizeof(struct sched_vm) <= AXVM_PAGE_SIZE, "a VM's tasks have one frame");
 
@@ -110,6 +116,36 @@ struct sched_vm *sched_find(uint32_t vm_id)
 
 /* ---- Waking ---------------------------------------------------------------------------------------------------- */
 
+static void end_turn(struct runqueue *queue, uint64_t deadline)
+{
+    queue->slice.deadline = deadline;
+    hal->timer_arm(&queue->slice);
+}
+
+/*
+ * On its own pCPU, whose task goes on if the one that wakes up isn't far enough behind; but its turn ends earlier now.
+ * (`floor` may make the other seem further behind than it will be: then sched_step() knows better.)
+ */
+static bool goes_on(struct runqueue *queue, const struct task *woken)
+{
+    const struct task *current = atomic_load(&queue->current);
+    uint64_t now, used, deadline;
+
+    if (!current || woken->pcpu != hal->pcpu_id()) {
+        return false;
+    }
+    now = hal->ticks();
+    used = current->used + (now - queue->since);
+    if (woken->used + BEHIND <= used) {
+        return false;
+    }
+    deadline = now + (woken->used + AHEAD - used);
+    if (!queue->slice.armed || deadline < queue->slice.deadline) {
+        end_turn(queue, deadline);
+    }
+    return true;
+}
+
 /*
  * Sequentially consistent with sched_step(): it sets `current` before the library looks for what a kick is about, and
  * clears `ready` before task_settle() asks whether there is anything. So a kick is never lost, and interrupts a pCPU
@@ -120,7 +156,7 @@ static void task_kick(struct task *task)
     struct runqueue *queue = queues[task->pcpu];
     bool was_ready = atomic_exchange(&task->ready, true);
 
-    if (!was_ready) {
+    if (!was_ready && !goes_on(queue, task)) {
         atomic_store(&queue->preempt, true);
         host_kick(task->pcpu);
     } else if (atomic_load(&queue->current) == task) {
@@ -280,6 +316,12 @@ static void on_ready(struct task *task, const struct axvm_exit *exit)
     (void)exit;
 }
 
+static void on_nothing(struct task *task, const struct axvm_exit *exit)
+{
+    (void)exit;
+    task->yields = true;
+}
+
 static void on_hypercall(struct task *task, const struct axvm_exit *exit)
 {
     (void)exit;
@@ -300,7 +342,7 @@ static void on_system_down(struct task *task, const struct axvm_exit *exit)
 
 /* The library answers what isn't here. CPU_UP: it has kicked the vCPU. */
 static void (*const on_exit[AXVM_EXIT_KIND_COUNT])(struct task *task, const struct axvm_exit *exit) = {
-    [AXVM_EXIT_NOTHING] = on_ready,
+    [AXVM_EXIT_NOTHING] = on_nothing,
     [AXVM_EXIT_EXTERNAL_INTERRUPT] = on_ready,
     [AXVM_EXIT_CPU_UP] = on_ready,
     [AXVM_EXIT_HYPERCALL] = on_hypercall,
@@ -327,52 +369,109 @@ static void run_task(struct task *task)
     }
 }
 
-static bool is_ready(const struct task *task)
+/* A kick says that something has changed. If that is nothing to end the vCPU's wait with, it goes on. */
+static bool is_ready(struct task *task)
 {
-    return atomic_load(&task->ready) && !atomic_load(&task->parked);
+    if (!atomic_load(&task->ready) || atomic_load(&task->parked)) {
+        return false;
+    }
+    if (!task->in_turn && axvm_state(task->vm->vm) == AXVM_STATE_RUNNING) {
+        task_wait(task);
+    }
+    return atomic_load(&task->ready);
 }
 
-/* The next ready task after the one that ran last; *others: there are more. */
-static struct task *next_ready(const struct runqueue *queue, bool *others)
+/* Nobody in turn has used less than `floor`; it never falls. */
+static void raise_floor(struct runqueue *queue)
 {
-    struct task *task = queue->last, *found = NULL;
+    uint64_t least = UINT64_MAX;
 
-    *others = false;
-    for (unsigned i = 0; i < queue->task_count && !*others; i++) {
-        task = task && task->next ? task->next : queue->first;
-        if (is_ready(task)) {
-            *others = found != NULL;
-            found = found ? found : task;
+    for (const struct task *task = queue->first; task; task = task->next) {
+        if (task->in_turn && task->used < least) {
+            least = task->used;
         }
     }
-    return found;
+    if (least != UINT64_MAX && least > queue->floor) {
+        queue->floor = least;
+    }
 }
 
-static void set_slice(struct runqueue *queue, bool shared)
+/* Bring `in_turn` up to date. Who waited saves nothing up but a small lead. */
+static void gather(struct runqueue *queue)
 {
-    if (shared) {
-        queue->slice.deadline = hal->ticks() + hal->tick_hz / SLICES_PER_SECOND;
-        hal->timer_arm(&queue->slice);
-    } else if (queue->slice.armed) {
-        hal->timer_cancel(&queue->slice);
+    raise_floor(queue);
+    for (struct task *task = queue->first; task; task = task->next) {
+        bool ready = is_ready(task);
+
+        if (ready && !task->in_turn && task->used + BEHIND < queue->floor) {
+            task->used = queue->floor - BEHIND;
+        }
+        task->in_turn = ready;
     }
+}
+
+/* Of those in turn but `but`, the one that has used least; of equals, the first after the one that ran last. */
+static struct task *least_used(const struct runqueue *queue, const struct task *but)
+{
+    struct task *task = queue->last, *least = NULL;
+
+    for (unsigned i = 0; i < queue->task_count; i++) {
+        task = task && task->next ? task->next : queue->first;
+        if (task->in_turn && task != but && (!least || task->used < least->used)) {
+            least = task;
+        }
+    }
+    return least;
+}
+
+/* Who gives way has used as much as all the others: they all come first. */
+static void give_way(const struct runqueue *queue, struct task *task)
+{
+    for (const struct task *other = queue->first; other; other = other->next) {
+        if (other->in_turn && other->used > task->used) {
+            task->used = other->used;
+        }
+    }
+}
+
+/* The task whose turn it is, or still is; *other: the one whose turn it would be else, NULL: none. */
+static struct task *choose(struct runqueue *queue, struct task **other)
+{
+    struct task *last = queue->last, *task;
+
+    gather(queue);
+    if (last && last->yields) {
+        give_way(queue, last);
+    }
+    task = least_used(queue, NULL);
+    if (last && last->in_turn && !last->yields && last->used < task->used + BEHIND) {
+        task = last;
+    }
+    *other = task ? least_used(queue, task) : NULL;
+    return task;
 }
 
 bool sched_step(struct runqueue *queue)
 {
-    struct task *task;
-    bool others;
+    struct task *task, *other = NULL;
 
     atomic_store(&queue->preempt, false);
-    task = atomic_load(&awaited) == 0 ? next_ready(queue, &others) : NULL;
+    task = atomic_load(&awaited) == 0 ? choose(queue, &other) : NULL;
     if (!task) {
         return false;
     }
-    set_slice(queue, others);
+    queue->since = hal->ticks();
+    if (other) {
+        end_turn(queue, queue->since + (other->used + AHEAD - task->used));
+    } else if (queue->slice.armed) {
+        hal->timer_cancel(&queue->slice);
+    }
     queue->last = task;
+    task->yields = false;
     atomic_store(&queue->current, task);
     run_task(task);
     atomic_store(&queue->current, NULL);
+    task->used += hal->ticks() - queue->since;
     return true;
 }
 

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Which vCPU runs where and when. Every vCPU is a task of one pCPU for as long as it lives: pinned by its configuration
- * or placed while booting. Tasks of a pCPU take turns; a slice of 10 ms ends a turn only while others are ready. A task
- * that waits for an interrupt gives its pCPU up, and gets it as soon as the interrupt is there.
+ * or placed while booting. A task that waits for an interrupt gives its pCPU up, and gets it back as soon as the
+ * interrupt is there, unless it has used more of it lately than the one that runs there. Whatever they do - wait, exit,
+ * give way, again and again - a pCPU's ready tasks get equal shares of its time, and a ready task waits no longer than
+ * a slice for each of the others.
  *
  * No VM runs before all are created: one with lazy RAM could take the memory that another is just being made in.
  *
@@ -16,14 +18,20 @@
 
 #define SCHED_MAX_VMS 64U
 
+#define SCHED_SLICES_PER_SECOND 100U
+
 struct sched_vm;
 
+/* used, in_turn and yields are its pCPU's. */
 struct task {
     struct sched_vm *vm;
     uint32_t vcpu;
     uint32_t pcpu;
     uint64_t allowed; /* mask of pCPUs */
     struct task *next; /* of the pCPU */
+    uint64_t used; /* ticks of the pCPU, or what others had used when it came back from a wait */
+    bool in_turn;  /* was ready when its pCPU looked last */
+    bool yields;   /* has come back from its last turn to give way to others */
     _Atomic bool ready; /* worth calling axvm_run_vcpu(); true all the while it runs */
     _Atomic bool parked; /* has seen that its VM doesn't run any more */
 };
@@ -46,6 +54,8 @@ struct sched_vm {
 struct runqueue {
     struct task *first;
     struct task *last; /* the one that ran last */
+    uint64_t since;    /* when its turn began */
+    uint64_t floor;    /* the least that any of them has used that was in turn */
     struct task *_Atomic current; /* in axvm_run_vcpu() now; NULL: none */
     unsigned task_count;
     _Atomic bool preempt; /* another task should have its turn */

@@ -8,6 +8,7 @@
 #include "host.h"
 #include "lib/host.h"
 #include "lib/log.h"
+#include "support/random.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,7 +18,8 @@
 #include <cmocka.h>
 
 #define MAX_VCPUS 4
-#define TICK_HZ 1000
+#define TICK_HZ 1000000
+#define SLICE (TICK_HZ / SCHED_SLICES_PER_SECOND)
 
 struct step {
     enum axvm_exit_kind kind;
@@ -27,7 +29,7 @@ struct step {
 
 struct vm_script {
     enum axvm_state state;
-    bool runnable[MAX_VCPUS];
+    bool blocked[MAX_VCPUS], pending[MAX_VCPUS]; /* waits; has something to end a wait with */
     bool alone[MAX_VCPUS];
     unsigned inside, released, resets, boots;
     int reset_error;
@@ -35,6 +37,7 @@ struct vm_script {
     struct step steps[MAX_VCPUS][8];
     unsigned at[MAX_VCPUS];
     uint64_t returned;
+    enum axvm_exit_kind (*behave)(unsigned vm); /* instead of steps; time goes on meanwhile */
 };
 
 static struct vm_script scripts[4];
@@ -50,6 +53,9 @@ static char trace[256], logged[1024];
 static struct axvm_timer *armed;
 static uint64_t now;
 static struct sched_vm *vm_a, *vm_b;
+
+#define NEVER UINT64_MAX
+static uint64_t wake_at[4]; /* when VMs that wait have an interrupt */
 
 static struct vm_script *script(const struct axvm *vm)
 {
@@ -75,7 +81,13 @@ static void timer_cancel(struct axvm_timer *timer)
     timer->armed = false;
 }
 
+static unsigned pcpu_id(void)
+{
+    return 0;
+}
+
 static const struct axvm_hal test_hal = {
+    .pcpu_id = pcpu_id,
     .ticks = ticks,
     .tick_hz = TICK_HZ,
     .timer_arm = timer_arm,
@@ -152,7 +164,7 @@ const char *axvm_exit_name(enum axvm_exit_kind kind)
 
 bool axvm_vcpu_runnable(const struct axvm *vm, uint32_t vcpu)
 {
-    return script(vm)->state == AXVM_STATE_RUNNING && script(vm)->runnable[vcpu];
+    return script(vm)->state == AXVM_STATE_RUNNING && (!script(vm)->blocked[vcpu] || script(vm)->pending[vcpu]);
 }
 
 int axvm_vcpu_set_alone(struct axvm *vm, uint32_t vcpu, bool alone)
@@ -196,10 +208,8 @@ void axvm_fail(struct axvm *vm, const char *reason)
     log_line(AXVM_LOG_ERROR, "fail: %s", reason);
 }
 
-/* One step of the script; after its end the vCPU waits. */
-int axvm_run_vcpu(struct axvm *vm, uint32_t vcpu, struct axvm_exit *exit)
+static int run_step(struct vm_script *s, uint32_t vcpu, struct axvm_exit *exit)
 {
-    struct vm_script *s = script(vm);
     struct step step = s->steps[vcpu][s->at[vcpu]];
     size_t used = strlen(trace);
 
@@ -209,15 +219,29 @@ int axvm_run_vcpu(struct axvm *vm, uint32_t vcpu, struct axvm_exit *exit)
         return AXVM_OK;
     }
     s->at[vcpu]++;
+    s->blocked[vcpu] = s->pending[vcpu] = false;
     exit->kind = step.kind == AXVM_EXIT_NOTHING && !step.during ? AXVM_EXIT_HALT : step.kind;
     exit->system_down.event = s->event;
     if (step.during) {
         step.during();
     }
+    s->blocked[vcpu] = exit->kind == AXVM_EXIT_HALT;
     if (exit->kind == AXVM_EXIT_SYSTEM_DOWN) {
         s->state = AXVM_STATE_STOPPED;
     }
     return step.error;
+}
+
+/* One step of the script; after its end the vCPU waits. */
+int axvm_run_vcpu(struct axvm *vm, uint32_t vcpu, struct axvm_exit *exit)
+{
+    struct vm_script *s = script(vm);
+
+    if (s->behave) {
+        exit->kind = s->behave((unsigned)(s - scripts));
+        return AXVM_OK;
+    }
+    return run_step(s, vcpu, exit);
 }
 
 /* ---- Helpers ---- */
@@ -246,6 +270,13 @@ static void boot(struct sched_vm *vm)
     sched_start(vm);
 }
 
+/* An interrupt for its first vCPU. */
+static void interrupt(struct sched_vm *vm)
+{
+    script(vm->vm)->pending[0] = true;
+    sched_kick(vm->id, 0);
+}
+
 static void traced(const char *expected)
 {
     assert_string_equal(trace, expected);
@@ -271,6 +302,7 @@ static void begin(unsigned pcpus)
     trace[0] = logged[0] = '\0';
     ended = 0;
     now = 1000;
+    memset(wake_at, 0xff, sizeof(wake_at));
     armed = NULL;
     for (unsigned i = 0; i < pcpus; i++) {
         sched_add_cpu(i, &queues_[i]);
@@ -376,28 +408,34 @@ static void a_lone_vcpu_has_no_tick_and_is_told_so(void **state)
     assert_false(scripts[0].alone[0]);
 }
 
+/* What time is for: until `end`, or something asks for the pCPU. */
+static enum axvm_exit_kind time_passes(uint64_t end, enum axvm_exit_kind then);
+
+static enum axvm_exit_kind spins(unsigned vm)
+{
+    (void)vm;
+    return time_passes(UINT64_MAX, AXVM_EXIT_NOTHING);
+}
+
 static void ready_vcpus_take_turns_by_slices(void **state)
 {
     (void)state;
-    for (unsigned i = 0; i < 3; i++) {
-        scripts[0].steps[0][i].kind = AXVM_EXIT_EXTERNAL_INTERRUPT;
-        scripts[1].steps[0][i].kind = AXVM_EXIT_EXTERNAL_INTERRUPT;
-    }
+    scripts[0].behave = scripts[1].behave = spins;
     boot(vm_a);
     boot(vm_b);
-    sched_step(&queues_[0]);
-    assert_ptr_equal(armed, &queues_[0].slice);
-    assert_int_equal(armed->deadline, 1000 + TICK_HZ / 100);
-    assert_false(atomic_load(&queues_[0].preempt));
-    armed->fire(armed);
-    assert_true(atomic_load(&queues_[0].preempt));
-    for (unsigned i = 0; i < 3; i++) {
+    for (unsigned i = 0; i < 6; i++) {
+        uint64_t since = now;
+
+        assert_true(sched_step(&queues_[0]));
+        assert_true(atomic_load(&queues_[0].preempt));
+        assert_int_equal(now - since, i == 0 ? SLICE * 2 / 5 : SLICE * 4 / 5);
+    }
+    scripts[0].behave = NULL; /* it waits: the last one left has no slice */
+    while (!scripts[0].blocked[0]) {
         sched_step(&queues_[0]);
     }
-    assert_false(atomic_load(&queues_[0].preempt));
-    assert_true(strcmp(trace, "a0 b0 a0 b0 ") == 0 || strcmp(trace, "b0 a0 b0 a0 ") == 0);
-    /* The last one left has no slice */
-    run_all();
+    scripts[1].behave = NULL;
+    sched_step(&queues_[0]);
     assert_null(armed);
 }
 
@@ -466,10 +504,10 @@ static void a_kick_wakes_a_waiting_vcpu_and_preempts(void **state)
     run_all();
     traced("a0 ");
     kicks[0] = 0;
-    sched_kick(1, 0);
+    interrupt(vm_a);
     assert_int_equal(kicks[0], 1);
     assert_true(atomic_load(&queues_[0].preempt));
-    sched_kick(1, 0); /* it is ready already, and not running: nothing to interrupt */
+    interrupt(vm_a); /* it is ready already, and not running: nothing to interrupt */
     assert_int_equal(kicks[0], 1);
     run_all();
     traced("a0 ");
@@ -512,7 +550,7 @@ static void a_kick_interrupts_a_running_vcpu_without_taking_its_turn(void **stat
 
 static void make_runnable(void)
 {
-    scripts[0].runnable[0] = true; /* without a kick that counts: the vCPU seemed to run */
+    scripts[0].pending[0] = true; /* without a kick that counts: the vCPU seemed to run */
 }
 
 static void a_wait_that_is_over_already_is_none(void **state)
@@ -562,7 +600,7 @@ static void the_machine_ends_with_its_last_vm(void **state)
     boot(vm_b);
     run_all();
     assert_int_equal(ended, 0);
-    sched_kick(2, 0);
+    interrupt(vm_b);
     run_all();
     assert_int_equal(ended, 1);
 }
@@ -577,7 +615,7 @@ static void a_vm_that_could_not_start_counts_as_ended(void **state)
     run_all();
     traced("a0 ");
     scripts[0].steps[0][1].kind = AXVM_EXIT_SYSTEM_DOWN;
-    sched_kick(1, 0);
+    interrupt(vm_a);
     run_all();
     assert_int_equal(ended, 1);
 }
@@ -594,14 +632,15 @@ static void reset_starts_a_vm_again(void **state)
     assert_int_equal(scripts[0].boots, 1);
     assert_int_equal(ended, 0);
     trace[0] = '\0';
-    sched_kick(1, 0);
+    scripts[0].pending[1] = true;
+    interrupt(vm_a);
     sched_kick(1, 1);
     run_all();
     traced("a0 a1 ");
     /* It ends as it would have the first time. */
     scripts[0].event = AXVM_SYSTEM_OFF;
     scripts[0].steps[0][scripts[0].at[0]].kind = AXVM_EXIT_SYSTEM_DOWN;
-    sched_kick(1, 0);
+    interrupt(vm_a);
     run_all();
     traced("a0 a1 ");
     assert_int_equal(ended, 1);
@@ -668,9 +707,244 @@ static void a_suspended_vm_waits_to_be_resumed(void **state)
     traced("a0 ");
     assert_int_equal(ended, 0);
     scripts[0].state = AXVM_STATE_RUNNING;
-    sched_kick(1, 0);
+    interrupt(vm_a);
     run_all();
     traced("a0 ");
+}
+
+/* ---- Shares of CPU time, whatever guests do ---- */
+
+static struct {
+    uint64_t ran;             /* in all */
+    uint64_t stopped;         /* when it stopped running */
+    uint64_t gap;             /* the longest time that it was ready and didn't run */
+} shares[4];
+
+static void wake_the_due(void)
+{
+    for (unsigned i = 0; i < 4; i++) {
+        if (wake_at[i] <= now) {
+            wake_at[i] = NEVER;
+            shares[i].stopped = now;
+            interrupt(&vms[i].vm);
+        }
+    }
+}
+
+static uint64_t next_event(uint64_t end)
+{
+    uint64_t next = armed && armed->deadline < end ? armed->deadline : end;
+
+    for (unsigned i = 0; i < 4; i++) {
+        next = wake_at[i] < next ? wake_at[i] : next;
+    }
+    return next;
+}
+
+static enum axvm_exit_kind time_passes(uint64_t end, enum axvm_exit_kind then)
+{
+    for (;;) {
+        uint64_t next = next_event(end);
+
+        now = next > now ? next : now;
+        if (armed && armed->deadline <= now) {
+            struct axvm_timer *timer = armed;
+
+            armed = NULL;
+            timer->armed = false;
+            timer->fire(timer);
+        }
+        wake_the_due();
+        if (atomic_load(&queues_[0].preempt)) {
+            return AXVM_EXIT_EXTERNAL_INTERRUPT;
+        }
+        if (now >= end) {
+            return then;
+        }
+    }
+}
+
+/* Run for so long, then leave like this; if that is to wait, for so long. */
+static enum axvm_exit_kind act(unsigned vm, uint64_t work, enum axvm_exit_kind then, uint64_t rest)
+{
+    uint64_t since = now;
+    enum axvm_exit_kind kind;
+
+    scripts[vm].blocked[0] = scripts[vm].pending[0] = false;
+    if (now - shares[vm].stopped > shares[vm].gap) {
+        shares[vm].gap = now - shares[vm].stopped;
+    }
+    kind = time_passes(work == NEVER ? NEVER : now + work, then);
+    shares[vm].ran += now - since;
+    shares[vm].stopped = now;
+    if (kind == AXVM_EXIT_HALT) {
+        scripts[vm].blocked[0] = true;
+        scripts[vm].pending[0] = rest == 0;
+        wake_at[vm] = rest == 0 ? NEVER : now + rest;
+    }
+    return kind;
+}
+
+static enum axvm_exit_kind works(unsigned vm)
+{
+    return act(vm, NEVER, AXVM_EXIT_NOTHING, 0);
+}
+
+static enum axvm_exit_kind yields(unsigned vm)
+{
+    return act(vm, 1, AXVM_EXIT_NOTHING, 0);
+}
+
+static enum axvm_exit_kind exits(unsigned vm)
+{
+    return act(vm, 1, AXVM_EXIT_CPU_UP, 0);
+}
+
+static enum axvm_exit_kind dozes(unsigned vm)
+{
+    return act(vm, 1, AXVM_EXIT_HALT, 0);
+}
+
+/* It works as long as it may, and waits when its slice is nearly over, until the neighbour has just begun. */
+static enum axvm_exit_kind dodges(unsigned vm)
+{
+    return act(vm, armed ? armed->deadline - now - 1 : 100, AXVM_EXIT_HALT, 1);
+}
+
+static enum axvm_exit_kind naps(unsigned vm)
+{
+    return act(vm, 300, AXVM_EXIT_HALT, 200);
+}
+
+static enum axvm_exit_kind (*const vices[])(unsigned) = {works, yields, exits, dozes, dodges, naps};
+
+#define VICES (sizeof(vices) / sizeof(vices[0]))
+
+/* Does something else all the time. */
+static enum axvm_exit_kind is_erratic(unsigned vm)
+{
+    static const enum axvm_exit_kind kinds[] = {AXVM_EXIT_NOTHING, AXVM_EXIT_CPU_UP, AXVM_EXIT_HALT, AXVM_EXIT_HALT};
+    uint64_t work = random_below(4) == 0 ? random_below(2 * SLICE) : random_below(100);
+
+    if (random_below(4) == 0) {
+        return vices[random_below(VICES)](vm);
+    }
+    return act(vm, work, kinds[random_below(4)], random_below(3) * random_below(random_below(8) == 0 ? 50000 : 500));
+}
+
+/* So many VMs of a vCPU each on one pCPU: the first one works, the others do that, for so many slices. */
+static void share(unsigned count, enum axvm_exit_kind (*others)(unsigned), unsigned slices)
+{
+    begin(1);
+    memset(shares, 0, sizeof(shares));
+    for (unsigned i = 0; i < 4; i++) {
+        shares[i].stopped = now;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        assert_non_null(make(i, "v", 1, NULL, 0));
+        scripts[i].behave = i == 0 ? works : others;
+    }
+    sched_place();
+    for (unsigned i = 0; i < count; i++) {
+        boot(&vms[i].vm);
+    }
+    while (now < slices * SLICE) {
+        assert_true(sched_step(&queues_[0])); /* the first one is always ready */
+    }
+}
+
+static void nobody_takes_more_than_an_equal_share(void **state)
+{
+    (void)state;
+    for (unsigned count = 2; count <= 4; count++) {
+        for (unsigned i = 0; i < VICES; i++) {
+            share(count, vices[i], 200);
+            assert_in_range(shares[0].ran * count, 198 * SLICE, UINT64_MAX);
+            assert_in_range(shares[0].gap, 0, (count - 1) * SLICE);
+        }
+    }
+}
+
+/* ... and who wants one has it, but for who gives way. */
+static void all_that_want_an_equal_share_have_it(void **state)
+{
+    static enum axvm_exit_kind (*const wanting[])(unsigned) = {works, exits, dozes};
+
+    (void)state;
+    for (unsigned count = 2; count <= 4; count++) {
+        for (unsigned i = 0; i < 3; i++) {
+            share(count, wanting[i], 200);
+            for (unsigned k = 0; k < count; k++) {
+                assert_in_range(shares[k].ran * count, 198 * SLICE, 202 * SLICE);
+                assert_in_range(shares[k].gap, 0, (count - 1) * SLICE);
+            }
+        }
+    }
+}
+
+static void no_ready_vcpu_waits_longer_than_a_slice_for_each_other(void **state)
+{
+    (void)state;
+    random_start("shares");
+    for (unsigned i = 0; i < 100; i++) {
+        unsigned count = 2 + i % 3;
+
+        share(count, is_erratic, 500);
+        assert_in_range(shares[0].ran * count, 498 * SLICE, UINT64_MAX);
+        assert_in_range(shares[0].gap, 0, (count - 1) * SLICE);
+    }
+}
+
+static enum axvm_exit_kind rests(unsigned vm)
+{
+    return act(vm, 50, AXVM_EXIT_HALT, 5 * SLICE);
+}
+
+static void who_has_rested_is_let_in_at_once(void **state)
+{
+    (void)state;
+    share(3, rests, 200);
+    assert_in_range(shares[1].gap, 0, 50);
+    assert_in_range(shares[2].gap, 0, 50);
+}
+
+static void a_kick_without_an_interrupt_ends_no_wait(void **state)
+{
+    (void)state;
+    boot(vm_a);
+    run_all();
+    traced("a0 ");
+    sched_kick(1, 0);
+    run_all();
+    traced("");
+    interrupt(vm_a);
+    run_all();
+    traced("a0 ");
+}
+
+static void pass_a_while(void)
+{
+    now += random_below(2) != 0 ? 1 : 300;
+}
+
+static void who_gives_way_comes_after_all_others(void **state)
+{
+    (void)state;
+    begin(1);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_non_null(make(i, "v", 1, NULL, 0));
+        for (unsigned k = 0; k < 3; k++) {
+            scripts[i].steps[0][k] = (struct step){.kind = AXVM_EXIT_NOTHING, .during = pass_a_while};
+        }
+    }
+    sched_place();
+    for (unsigned i = 0; i < 3; i++) {
+        boot(&vms[i].vm);
+    }
+    for (unsigned i = 0; i < 9; i++) {
+        sched_step(&queues_[0]);
+    }
+    traced("c0 b0 a0 c0 b0 a0 c0 b0 a0 ");
 }
 
 int main(void)
@@ -698,6 +972,12 @@ int main(void)
         cmocka_unit_test_setup(a_vcpu_that_cannot_run_fails_its_vm_alone, two_on_one),
         cmocka_unit_test(a_lost_pcpu_fails_its_vms_alone),
         cmocka_unit_test_setup(a_suspended_vm_waits_to_be_resumed, one_alone),
+        cmocka_unit_test(nobody_takes_more_than_an_equal_share),
+        cmocka_unit_test(all_that_want_an_equal_share_have_it),
+        cmocka_unit_test(no_ready_vcpu_waits_longer_than_a_slice_for_each_other),
+        cmocka_unit_test(who_has_rested_is_let_in_at_once),
+        cmocka_unit_test_setup(a_kick_without_an_interrupt_ends_no_wait, one_alone),
+        cmocka_unit_test(who_gives_way_comes_after_all_others),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
