@@ -60,11 +60,17 @@ int vcpu_claim(struct axvm_vcpu *vcpu, uint32_t *was)
     return AXVM_OK;
 }
 
+/* Of one that found nothing pending when it began to wait: whatever came since has been requested. */
+static bool wait_is_over(struct axvm_vcpu *vcpu)
+{
+    return atomic_load(&vcpu->requests) != 0 && arch->vcpu_pending(vcpu);
+}
+
 void vcpu_unclaim(struct axvm_vcpu *vcpu, uint32_t was)
 {
     atomic_store(&vcpu->state, was);
     /* Whoever raised an interrupt until now took the vCPU for one that is being run, and may have left it at that. */
-    if (was == AXVM_VCPU_BLOCKED && arch->vcpu_pending(vcpu)) {
+    if (was == AXVM_VCPU_BLOCKED && wait_is_over(vcpu)) {
         hal->vcpu_kick(vcpu->vm->id, vcpu->id);
     }
 }
@@ -127,7 +133,7 @@ bool axvm_vcpu_runnable(const struct axvm *vm, uint32_t id)
 
     return vcpu != NULL && axvm_state(vm) == AXVM_STATE_RUNNING &&
            atomic_load_explicit(&vcpu->power, memory_order_acquire) != VCPU_OFF &&
-           (atomic_load(&vcpu->state) != AXVM_VCPU_BLOCKED || arch->vcpu_pending(vcpu));
+           (atomic_load(&vcpu->state) != AXVM_VCPU_BLOCKED || wait_is_over(vcpu));
 }
 
 static int no_such_vcpu(const struct axvm *vm, uint32_t id)

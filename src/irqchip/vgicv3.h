@@ -83,7 +83,8 @@ struct vgicv3_cpu {
     uint8_t index;
     bool asleep;          /* GICR_WAKER.ProcessorSleep */
     bool rebuild;         /* the next sync has to look at all interrupts, not only dirty ones */
-    bool lr_waiting;      /* some list register was pending when vgicv3_pending() looked; false while not resident */
+    bool lr_waiting;      /* a list register would end a wait, when vgicv3_pending() looked; false while not resident */
+    uint8_t wakes_below[2]; /* of a group's interrupts: the priority below which they do; as of then */
     bool lpis_on;         /* GICR_CTLR.EnableLPIs */
     uint64_t pendbaser;   /* GICR_PENDBASER */
     uint32_t dirty_words; /* bit n: word n may have dirty interrupts for this vCPU */
@@ -186,8 +187,9 @@ bool vgicv3_is_lpi(struct vgicv3 *gic, uint32_t intid);
 bool vgicv3_lpi_settled(struct vgicv3 *gic, unsigned cpu);
 
 /*
- * Whether some interrupt is deliverable to the vCPU (pending, enabled, its group on, not merely active). Any pCPU, but
- * while the vCPU is resident on another one only after it was asked there, and hasn't run since: when it waits.
+ * Whether some interrupt is deliverable to the vCPU: pending, enabled, its group on, also at the CPU interface, not
+ * merely active, and of a priority that ICC_PMR_EL1 and what is active let through. Any pCPU, but elsewhere than where
+ * the vCPU is resident only after it was asked there, and hasn't run since: when it waits.
  */
 bool vgicv3_pending(struct vgicv3_cpu *cpu);
 

@@ -562,17 +562,58 @@ bool vgicv3_hardware_active(const struct vgicv3_cpu *cpu, uint32_t irq)
 
 /* ---- What a waiting vCPU would wake up for ----------------------------------------------------------------------- */
 
+/* The running priority: of the lowest bit in the active priority registers of both groups; 0x100: none. */
+static uint32_t running_priority(void)
+{
+    unsigned count = ich_ap_count();
+
+    for (unsigned n = 0; n < count; n++) {
+        uint32_t active = ich_ap0r_read(n) | ich_ap1r_read(n);
+
+        if (active != 0) {
+            return (n * 32 + lowest_bit(active)) * 8 / count;
+        }
+    }
+    return 0x100;
+}
+
+/*
+ * IHI 0069 4.8.2, 4.8.5: an interrupt is signalled if its group is on, its priority is higher (less) than the mask's,
+ * and its group priority, which has the bits that the binary point leaves of it, higher than that of what is active.
+ */
+static void look_at_interface(struct vgicv3_cpu *cpu)
+{
+    uint32_t vmcr = ich_vmcr_read(), mask = vmcr >> ICH_VMCR_VPMR_SHIFT, running = running_priority();
+    uint32_t point[2] = {(vmcr >> ICH_VMCR_VBPR0_SHIFT & 7) + 1, vmcr >> ICH_VMCR_VBPR1_SHIFT & 7};
+
+    point[1] = (vmcr & ICH_VMCR_VCBPR) != 0 ? point[0] : point[1];
+    for (unsigned group = 0; group < 2; group++) {
+        uint32_t below = running & ~0U << point[group];
+
+        below = below < mask ? below : mask;
+        cpu->wakes_below[group] = (uint8_t)((vmcr & ICH_VMCR_VENG0 << group) != 0 ? below : 0);
+    }
+}
+
+static bool wakes(const struct vgicv3_cpu *cpu, bool group1, uint64_t priority)
+{
+    return (priority & 0xff) < cpu->wakes_below[group1 ? 1 : 0];
+}
+
 static bool any_lr_pending(const struct vgicv3_cpu *cpu)
 {
     for (uint32_t todo = cpu->lr_used; todo != 0; todo &= todo - 1) {
-        if ((ich_lr_read(lowest_bit(todo)) & ICH_LR_STATE) == ICH_LR_PENDING) {
+        uint64_t lr = ich_lr_read(lowest_bit(todo));
+
+        if ((lr & ICH_LR_STATE) == ICH_LR_PENDING &&
+            wakes(cpu, (lr & ICH_LR_GROUP1) != 0, lr >> ICH_LR_PRIORITY_SHIFT)) {
             return true;
         }
     }
     return false;
 }
 
-/* In no list register; also while it sleeps: the redistributor's WakeRequest (IHI 0069 11.1). */
+/* In no list register; while it sleeps, of any priority: the redistributor's WakeRequest (IHI 0069 11.1). */
 static bool any_word_pending(struct vgicv3_cpu *cpu)
 {
     for (unsigned w = 0; w < cpu->gic->words; w++) {
@@ -580,7 +621,10 @@ static bool any_word_pending(struct vgicv3_cpu *cpu)
 
         for (uint32_t todo = vgicv3_word_forwarded(cpu->gic, word) & ~(word->active | word->in_lr); todo != 0;
              todo &= todo - 1) {
-            if (vgicv3_holder(word, lowest_bit(todo)) == cpu->index) {
+            unsigned bit = lowest_bit(todo);
+
+            if (vgicv3_holder(word, bit) == cpu->index &&
+                (cpu->asleep || wakes(cpu, (word->group1 >> bit & 1) != 0, vgicv3_word_priority(word, bit)))) {
                 return true;
             }
         }
@@ -588,7 +632,10 @@ static bool any_word_pending(struct vgicv3_cpu *cpu)
     return false;
 }
 
-/* Where the vCPU is resident its list registers are looked at; elsewhere, lr_waiting says what was seen there last. */
+/*
+ * Where the vCPU is resident its CPU interface is looked at; elsewhere, lr_waiting and wakes_below say what was seen
+ * there last: that doesn't change while it waits.
+ */
 bool vgicv3_pending(struct vgicv3_cpu *cpu)
 {
     bool pending;
@@ -596,6 +643,7 @@ bool vgicv3_pending(struct vgicv3_cpu *cpu)
     spin_lock(&cpu->gic->lock);
     if (atomic_load_explicit(&cpu->vcpu->resident_on, memory_order_relaxed) == (int32_t)hal->pcpu_id()) {
         sync_locked(cpu);
+        look_at_interface(cpu);
         cpu->lr_waiting = any_lr_pending(cpu);
     }
     vgicv3_merge_inbox(cpu);

@@ -273,6 +273,8 @@ static void guest_enables_timer(struct a64_frame *frame)
     a64_guest_store(frame, 0x08000000, 4, 5);
     frame->x[5] = 1U << 27;
     a64_guest_store(frame, 0x080b0100, 4, 5);
+    ich_model_set_pmr(0xf8);
+    ich_model_set_group(1, true);
 }
 
 static void guest_suspends_with_interrupt_pending(struct a64_frame *frame)

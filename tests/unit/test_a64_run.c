@@ -459,19 +459,20 @@ static void guest_enables_interrupts(struct a64_frame *frame)
 
 static struct axvm *the_vm;
 
+/* Again from the beginning, if the run doesn't end. */
 static void guest_waits_with_interrupt_pending(struct a64_frame *frame)
 {
     static const uint64_t kinds[] = {WFX_WFI, ISS_WFE};
 
-    guest_enables_interrupts(frame);
-    assert_int_equal(axvm_inject_interrupt(the_vm, 1, 0), 0);
-    for (unsigned i = 0; i < 2; i++) {
-        uint64_t pc = frame->pc;
-
-        a64_guest_sync(frame, a64_esr(EC_WFX, kinds[i]));
-        assert_int_equal(frame->pc, pc + 4);
+    if (frame->x[20] == 0) {
+        guest_enables_interrupts(frame);
+        assert_int_equal(axvm_inject_interrupt(the_vm, 1, 0), 0);
     }
-    frame->x[20] = 1;
+    while (frame->x[20] < 2) {
+        frame->x[21] = frame->pc + 4;
+        a64_guest_sync(frame, a64_esr(EC_WFX, kinds[frame->x[20]++]));
+    }
+    assert_int_equal(frame->pc, frame->x[21]);
 }
 
 static void test_neither_waits_with_an_interrupt_pending(void **state)
@@ -479,7 +480,7 @@ static void test_neither_waits_with_an_interrupt_pending(void **state)
     (void)state;
     the_vm = a64_machine_vm(1, NULL);
     assert_int_equal(a64_machine_run(the_vm, 0, guest_waits_with_interrupt_pending).kind, AXVM_EXIT_EXTERNAL_INTERRUPT);
-    assert_int_equal(a64_machine_vcpu(the_vm, 0)->frame.x[20], 1);
+    assert_int_equal(a64_machine_vcpu(the_vm, 0)->frame.x[20], 2);
 }
 
 static void test_interrupt_makes_a_waiting_vcpu_runnable(void **state)

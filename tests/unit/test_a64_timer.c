@@ -364,8 +364,8 @@ static void test_deadlines_beyond_the_counter_wake_nobody(void **state)
     assert_int_equal(fake_hal_next_deadline(0), UINT64_MAX - 1);
 }
 
-/* A vCPU that loses its pCPU while it could run. */
-static void test_cntv_fires_while_another_vm_runs(void **state)
+/* Who could run, and doesn't, needs nobody to wake it: the other isn't interrupted. */
+static void test_a_ready_vcpu_has_no_timer(void **state)
 {
     struct axvm *other = a64_machine_vm(1, NULL);
 
@@ -375,13 +375,118 @@ static void test_cntv_fires_while_another_vm_runs(void **state)
     run(guest_arms_cntv);
     a64_machine_run(other, 0, NULL);
     assert_int_equal(a64_model_cpu()->cntv_ctl, 0);
-    assert_int_equal(fake_hal_next_deadline(0), NOW + 500);
-    fake_hal_forget();
+    assert_int_equal(fake_hal_timers(0), 0);
     fake_hal_advance(500);
-    assert_int_equal(fake_hal_kicks_of(axvm_id(vm), 0), 1);
     run(NULL);
     assert_int_equal(a64_model_cpu()->cntv_cval, 500);
-    assert_int_equal(fake_hal_timers(0), 0);
+    assert_true(a64_model_cntv_up(a64_model_cpu()));
+}
+
+static void test_a_wait_ends_while_another_vm_runs(void **state)
+{
+    struct axvm *other = a64_machine_vm(1, NULL);
+
+    (void)state;
+    assert_int_equal(wait_for_cntv(500), AXVM_EXIT_HALT);
+    a64_machine_run(other, 0, NULL);
+    fake_hal_forget();
+    fake_hal_advance(499);
+    assert_false(axvm_vcpu_runnable(vm, 0));
+    fake_hal_advance(1);
+    assert_int_equal(fake_hal_kicks_of(axvm_id(vm), 0), 1);
+    assert_true(axvm_vcpu_runnable(vm, 0));
+    run(NULL);
+    assert_true(a64_model_cntv_up(a64_model_cpu()));
+    assert_false(ich_model_signalled(1)); /* but by the hardware's interrupt, which isn't played here */
+}
+
+/* ---- An interrupt that can't be delivered ends no wait ---- */
+
+#define GICR_ICENABLER0 0x080b0180
+#define GICR_ISENABLER0 0x080b0100
+
+static struct axvm *pair;
+
+static void store(struct a64_frame *frame, uint64_t at, uint64_t value)
+{
+    frame->x[1] = value;
+    a64_guest_store(frame, at, 4, 1);
+}
+
+/* The ways in which it can't, by x20. */
+enum { DISABLED, GROUP_OFF, MASKED, GROUP_OFF_AT_CPU, ACTIVE, WAYS };
+
+static void guest_waits_for_nothing(struct a64_frame *frame)
+{
+    guest_enables_interrupts(frame);
+    switch (frame->x[20]) {
+    case DISABLED:
+        store(frame, GICR_ICENABLER0, 1U << PPI_CNTV);
+        break;
+    case GROUP_OFF:
+        store(frame, 0x08000000, 0);
+        break;
+    case MASKED:
+        ich_model_set_pmr(0);
+        break;
+    case GROUP_OFF_AT_CPU:
+        ich_model_set_group(1, false);
+        break;
+    default:
+        if (!fake_hal_irq_active(0, PPI_CNTV)) {
+            a64_guest_irq(frame, AXVM_IRQ_GUEST, PPI_CNTV);
+            assert_int_equal(ich_model_ack(1), PPI_CNTV);
+        }
+        break;
+    }
+    guest_arms_cntv(frame);
+    a64_guest_wfi(frame);
+}
+
+static void test_a_timer_that_is_due_and_cannot_interrupt_ends_no_wait(void **state)
+{
+    (void)state;
+    run(NULL);
+    for (unsigned way = 0; way < WAYS; way++) {
+        for (unsigned due = 0; due < 2; due++) {
+            cntv_cval = due != 0 ? hal->ticks() - NOW : hal->ticks() - NOW + 1000;
+            a64_machine_vcpu(vm, 0)->frame.x[20] = way;
+            assert_int_equal(a64_machine_run(vm, 0, guest_waits_for_nothing).kind, AXVM_EXIT_HALT);
+            assert_int_equal(fake_hal_timers(0), due != 0 ? 0 : 1);
+            fake_hal_advance(5000);
+            assert_false(axvm_vcpu_runnable(vm, 0));
+            assert_int_equal(fake_hal_timers(0), 0);
+        }
+    }
+}
+
+static void guest_enables_another(struct a64_frame *frame)
+{
+    store(frame, GICR_ISENABLER0, 1U << PPI_CNTV); /* of the first vCPU */
+}
+
+/* Before it is due, and after. */
+static void test_a_wait_ends_when_another_vcpu_enables_the_interrupt(void **state)
+{
+    (void)state;
+    for (cntv_cval = 500; cntv_cval <= 100500; cntv_cval += 100000) {
+        pair = a64_machine_vm(2, NULL);
+        a64_machine_cpu_on(pair, 1);
+        fake_hal_advance(1000);
+        a64_machine_vcpu(pair, 0)->frame.x[20] = DISABLED;
+        assert_int_equal(a64_machine_run(pair, 0, guest_waits_for_nothing).kind, AXVM_EXIT_HALT);
+        a64_machine_run(pair, 1, NULL);
+        assert_false(axvm_vcpu_runnable(pair, 0));
+        fake_hal_forget();
+        a64_machine_run(pair, 1, guest_enables_another);
+        assert_int_equal(fake_hal_kicks_of(axvm_id(pair), 0), cntv_cval == 500 ? 1 : 0);
+        assert_int_equal(axvm_vcpu_runnable(pair, 0), cntv_cval == 500);
+        fake_hal_advance(200000);
+        assert_int_equal(fake_hal_kicks_of(axvm_id(pair), 0), 1);
+        assert_true(axvm_vcpu_runnable(pair, 0));
+        a64_machine_run(pair, 0, NULL);
+        assert_true(a64_model_cntv_up(a64_model_cpu()));
+    }
 }
 
 /* ---- The virtual timer's interrupt is the hardware's ---- */
@@ -596,7 +701,10 @@ int main(void)
         TEST(test_no_wait_for_a_deadline_that_has_passed),
         TEST(test_a_timer_that_is_off_or_masked_wakes_nobody),
         TEST(test_deadlines_beyond_the_counter_wake_nobody),
-        TEST(test_cntv_fires_while_another_vm_runs),
+        TEST(test_a_ready_vcpu_has_no_timer),
+        TEST(test_a_wait_ends_while_another_vm_runs),
+        TEST(test_a_timer_that_is_due_and_cannot_interrupt_ends_no_wait),
+        TEST(test_a_wait_ends_when_another_vcpu_enables_the_interrupt),
         TEST(test_physical_interrupt_is_active_while_its_guest_handles_it),
         TEST(test_virtual_time_stands_still_while_suspended),
         TEST(test_a_wait_lasts_longer_by_the_time_it_was_suspended),

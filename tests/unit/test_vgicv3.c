@@ -878,6 +878,7 @@ static void another_vcpu_on_the_same_pcpu_sees_none_of_it(void **state)
 static void a_waiting_vcpu_is_woken_by_what_it_would_be_given(void **state)
 {
     (void)state;
+    gic_enter(1);
     assert_false(vgicv3_pending(&m->cpus[1]));
     gic_pulse(1, PPI);
     assert_true(vgicv3_pending(&m->cpus[1]));
@@ -889,6 +890,7 @@ static void a_waiting_vcpu_is_woken_by_what_it_would_be_given(void **state)
     assert_int_equal(gic_ack(1), PPI);
     assert_false(vgicv3_pending(&m->cpus[1]));
     gic_eoi(1, PPI);
+    assert_false(vgicv3_pending(&m->cpus[1]));
     gic_save(1);
     assert_false(vgicv3_pending(&m->cpus[1]));
     gic_send_sgi(0, 1, 0);
@@ -900,6 +902,64 @@ static void a_waiting_vcpu_is_woken_by_what_it_would_be_given(void **state)
     assert_true(vgicv3_pending(&m->cpus[1]));
     gic_wire(SPI, false);
     assert_false(vgicv3_pending(&m->cpus[1]));
+}
+
+/* Whether vCPU 1 would wake, wherever it is: in a list register or not, asked on its pCPU or elsewhere. */
+static void expect_waking(bool expected)
+{
+    gic_enter(1);
+    assert_int_equal(vgicv3_pending(&m->cpus[1]), expected);
+    fake_hal_set_pcpu(0);
+    ich_model_select(0);
+    assert_int_equal(vgicv3_pending(&m->cpus[1]), expected);
+    gic_save(1);
+    assert_int_equal(vgicv3_pending(&m->cpus[1]), expected);
+    gic_load(1, 1);
+    assert_int_equal(vgicv3_pending(&m->cpus[1]), expected);
+}
+
+static void what_its_cpu_interface_masks_wakes_nobody(void **state)
+{
+    (void)state;
+    gic_set_priority(1, PPI, 0x80);
+    gic_pulse(1, PPI);
+    expect_waking(true);
+    gic_enter(1);
+    ich_model_set_pmr(0x80);
+    expect_waking(false);
+    gic_enter(1);
+    ich_model_set_pmr(0x88);
+    expect_waking(true);
+    gic_enter(1);
+    ich_model_set_group(1, false);
+    expect_waking(false);
+    gic_enter(1);
+    ich_model_set_group(0, true); /* not its own */
+    expect_waking(false);
+    gic_enter(1);
+    ich_model_set_group(1, true);
+    expect_waking(true);
+}
+
+static void what_cannot_preempt_wakes_nobody(void **state)
+{
+    (void)state;
+    gic_set_priority(1, PPI, 0x48);
+    gic_set_priority(1, PPI + 1, 0x48);
+    gic_pulse(1, PPI);
+    assert_int_equal(gic_ack(1), PPI);
+    gic_pulse(1, PPI + 1);
+    expect_waking(false);
+    gic_set_priority(1, PPI + 1, 0x40);
+    expect_waking(true);
+    gic_enter(1);
+    ich_model_set_bpr(1, 4); /* 0x40 and 0x48 are of one group of priorities */
+    expect_waking(false);
+    gic_set_priority(1, PPI + 1, 0x38);
+    expect_waking(true);
+    gic_set_priority(1, PPI + 1, 0x48);
+    gic_eoi(1, PPI);
+    expect_waking(true);
 }
 
 static void interrupts_kick_the_vcpu_they_are_for_and_no_other(void **state)
@@ -1061,6 +1121,8 @@ int main(void)
         TEST(everything_survives_a_move_to_another_pcpu),
         TEST(another_vcpu_on_the_same_pcpu_sees_none_of_it),
         TEST(a_waiting_vcpu_is_woken_by_what_it_would_be_given),
+        TEST(what_its_cpu_interface_masks_wakes_nobody),
+        TEST(what_cannot_preempt_wakes_nobody),
         TEST(interrupts_kick_the_vcpu_they_are_for_and_no_other),
         TEST(nothing_is_touched_when_there_is_nothing_to_do),
         TEST(a_sleeping_redistributor_holds_interrupts_back_and_asks_to_be_woken),

@@ -443,6 +443,8 @@ static void do_move(unsigned by, unsigned of, uint32_t irq)
     (void)by;
     (void)irq;
     if (resident(of) && of != by) {
+        gic_enter(of);
+        (void)vgicv3_pending(&gic_machine.cpus[of]); /* it waits */
         gic_save(of);
         if (random_below(2) != 0) {
             return;
@@ -502,7 +504,7 @@ static void check_signals(unsigned v)
     assert_int_equal(ich_model_signalled(1), groups[1] && can);
 }
 
-/* A vCPU that waits is woken for what the distributor forwards, whatever its CPU interface masks. */
+/* A vCPU that waits is woken for what its CPU interface would signal. */
 static void check_waking(unsigned v)
 {
     bool expected = false;
@@ -513,7 +515,8 @@ static void check_waking(unsigned v)
     for (unsigned n = 0; n < pool_size; n++) {
         const struct irq *i = ref_irq(v, pool[n]);
 
-        expected |= ref_forwarded(i) && i->target == (int)v;
+        expected |= ref_forwarded(i) && i->target == (int)v &&
+                    (ref.asleep[v] || (ref.group_on[v][i->group1] && ref_can_signal(v, i->priority)));
     }
     if (resident(v)) {
         gic_enter(v);

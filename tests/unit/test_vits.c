@@ -286,6 +286,8 @@ static void test_a_vcpu_without_a_pcpu_wakes_for_an_lpi(void **state)
 {
     (void)state;
     map_usual();
+    gic_enter(1);
+    assert_false(vgicv3_pending(&gic_machine.cpus[1]));
     gic_save(1);
     assert_false(vgicv3_pending(&gic_machine.cpus[1]));
     interrupt(5);
@@ -1052,6 +1054,8 @@ static void msi_guest(struct a64_frame *frame)
     guest_write(frame, MACHINE_ITS + GITS_CWRITER, 3 * 32);
     frame->x[1] = 2;
     a64_guest_store(frame, UINT64_C(0x08000000), 4, 1);
+    ich_model_set_pmr(0xf8);
+    ich_model_set_group(1, true);
     a64_guest_hvc(frame, 0xc6000000, 0, 0, 0); /* to the host */
 }
 

@@ -44,11 +44,12 @@ struct a64_controls {
 };
 
 /*
- * The two timers of EL1. The virtual one is the hardware's while `loaded`; else `wake` stands in for it, so that it
- * ends a wait. The physical one is always emulated: `phys` fires when it is due.
+ * The two timers of EL1. The virtual one is the hardware's while `loaded`; `wake` stands in for it while the vCPU
+ * waits. The physical one is always emulated: `phys` fires when it is due.
  */
 struct a64_timers {
     bool loaded;
+    bool line; /* the virtual one's is up in the emulated GIC; never while loaded */
     uint64_t cntv_ctl, cntv_cval; /* valid while not loaded */
     uint64_t cntp_ctl, cntp_cval; /* CTL without ISTATUS */
     struct axvm_timer wake, phys;
@@ -186,9 +187,9 @@ void a64_timer_init(struct a64_vcpu *v);
 void a64_timer_fini(struct a64_vcpu *v);
 void a64_timer_reset(struct a64_vcpu *v);
 void a64_timer_load(struct a64_vcpu *v);  /* the vCPU is going to run here */
-void a64_timer_save(struct a64_vcpu *v);  /* it waits, or loses the pCPU: `wake` takes over */
+void a64_timer_save(struct a64_vcpu *v);  /* it loses the pCPU */
+void a64_timer_wait(struct a64_vcpu *v);  /* it waits: `wake` takes over */
 void a64_timer_shift(struct a64_vcpu *v); /* cntvoff has changed, while it doesn't run */
-bool a64_timer_pending(const struct a64_vcpu *v);
 uint64_t a64_cntp_read(struct a64_vcpu *v, unsigned reg); /* op2 of CNTP_*: 0 TVAL, 1 CTL, 2 CVAL */
 void a64_cntp_write(struct a64_vcpu *v, unsigned reg, uint64_t value);
 

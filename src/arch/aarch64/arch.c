@@ -249,9 +249,7 @@ static void vcpu_run(struct axvm_vcpu *base, struct axvm_exit *exit)
 
 static bool vcpu_pending(struct axvm_vcpu *base)
 {
-    struct a64_vcpu *v = a64_vcpu(base);
-
-    return vgicv3_pending(&v->gic) || a64_timer_pending(v);
+    return vgicv3_pending(&a64_vcpu(base)->gic);
 }
 
 static void set_return_value(struct axvm_vcpu *base, uint64_t value)

@@ -65,16 +65,13 @@ static int wfx(struct a64_vcpu *v, uint64_t esr)
 {
     v->base.stats.others++;
     a64_step_over(v, esr);
-    if (vgicv3_pending(&v->gic)) {
-        return A64_RESUME;
-    }
     if (ISS_WFX_TI(esr) == WFX_WFI) {
-        a64_timer_save(v);
-        v->exit->kind = AXVM_EXIT_HALT;
-    } else {
-        v->exit->kind = AXVM_EXIT_NOTHING; /* WFE waits for another vCPU, as likely as not: let it run */
+        a64_timer_wait(v);
+        v->exit->kind = AXVM_EXIT_HALT; /* the core looks whether there is anything to wait for */
+        return A64_LEAVE;
     }
-    return A64_LEAVE;
+    v->exit->kind = AXVM_EXIT_NOTHING; /* WFE waits for another vCPU, as likely as not: let it run */
+    return vgicv3_pending(&v->gic) ? A64_RESUME : A64_LEAVE;
 }
 
 static int (*const exit_handlers[EC_COUNT])(struct a64_vcpu *v, uint64_t esr) = {

@@ -72,7 +72,7 @@ static int psci_cpu_suspend(struct a64_vcpu *v)
     if (vgicv3_pending(&v->gic)) {
         return A64_RESUME;
     }
-    a64_timer_save(v);
+    a64_timer_wait(v);
     return leave(v, AXVM_EXIT_HALT);
 }
 

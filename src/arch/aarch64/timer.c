@@ -4,7 +4,8 @@
  * up while it is enabled, not masked, and the condition holds.
  *
  * The virtual timer is the hardware's, with CNTVOFF_EL2 per VM; its interrupt reaches the guest through a list register
- * linked to the physical one. While the vCPU waits or is not resident, a host timer at the same deadline wakes it.
+ * linked to the physical one. While the vCPU waits, the timer's output is a level of the emulated GIC, raised by a host
+ * timer: so whether it ends the wait is the GIC's to say, also when others change something about that later.
  * The physical timer traps and is emulated by a host timer; its line is an ordinary level of the emulated GIC.
  */
 #include "arch/aarch64/cpu.h"
@@ -34,17 +35,17 @@ static uint64_t cntv_deadline(const struct a64_vcpu *v)
     return cval + offset;
 }
 
-bool a64_timer_pending(const struct a64_vcpu *v)
+static void cntv_line(struct a64_vcpu *v, bool up)
 {
-    return !v->timers.loaded && cntv_deadline(v) <= hal->ticks();
+    v->timers.line = up;
+    vgicv3_set_private_line(&v->gic, A64_PPI_CNTV, up);
 }
 
 static void wake_fire(struct axvm_timer *timer)
 {
     struct a64_timers *timers = (struct a64_timers *)(void *)((char *)timer - offsetof(struct a64_timers, wake));
-    struct a64_vcpu *v = (struct a64_vcpu *)(void *)((char *)timers - offsetof(struct a64_vcpu, timers));
 
-    vcpu_request(&v->base, VCPU_REQ_IRQ);
+    cntv_line((struct a64_vcpu *)(void *)((char *)timers - offsetof(struct a64_vcpu, timers)), true);
 }
 
 /* The physical timer's output, and when to look at it again. */
@@ -89,12 +90,16 @@ void a64_timer_reset(struct a64_vcpu *v)
     v->timers.cntv_cval = 0;
     v->timers.cntp_ctl = 0;
     v->timers.cntp_cval = 0;
+    cntv_line(v, false);
     vgicv3_set_private_line(&v->gic, A64_PPI_CNTP, false);
 }
 
 void a64_timer_load(struct a64_vcpu *v)
 {
     hal->timer_cancel(&v->timers.wake);
+    if (v->timers.line) {
+        cntv_line(v, false);
+    }
     a64_cpu_cntv_load(v->timers.cntv_ctl, v->timers.cntv_cval);
     v->timers.loaded = true;
     /*
@@ -107,33 +112,41 @@ void a64_timer_load(struct a64_vcpu *v)
     }
 }
 
-static void wake_arm(struct a64_vcpu *v)
+/* While it isn't loaded: on any pCPU. */
+static void wake_update(struct a64_vcpu *v)
 {
     uint64_t deadline = cntv_deadline(v);
+    bool due = deadline <= hal->ticks();
 
-    if (deadline != UINT64_MAX) {
+    hal->timer_cancel(&v->timers.wake);
+    if (due || v->timers.line) {
+        cntv_line(v, due);
+    }
+    if (!due && deadline != UINT64_MAX) {
         v->timers.wake.deadline = deadline;
         hal->timer_arm(&v->timers.wake);
     }
 }
 
-/* Any pCPU will do for the timer: all it does is to kick. */
 void a64_timer_shift(struct a64_vcpu *v)
 {
     if (!v->timers.loaded) {
-        hal->timer_cancel(&v->timers.wake);
-        wake_arm(v);
+        wake_update(v);
     }
 }
 
 void a64_timer_save(struct a64_vcpu *v)
 {
-    if (!v->timers.loaded) {
-        return;
+    if (v->timers.loaded) {
+        a64_cpu_cntv_save(&v->timers.cntv_ctl, &v->timers.cntv_cval);
+        v->timers.loaded = false;
     }
-    a64_cpu_cntv_save(&v->timers.cntv_ctl, &v->timers.cntv_cval);
-    v->timers.loaded = false;
-    wake_arm(v);
+}
+
+void a64_timer_wait(struct a64_vcpu *v)
+{
+    a64_timer_save(v);
+    wake_update(v);
 }
 
 uint64_t a64_cntp_read(struct a64_vcpu *v, unsigned reg)
