@@ -604,11 +604,26 @@ static void test_page_tables_are_not_read_from_devices(void **state)
 
 /* ---- The guest changes its code, or its tables, meanwhile ---- */
 
+#define INSN_NOP 0x00000013U
+
+/* Tried again; and then it is there. */
+static void retried(enum rv64_cause cause, uint64_t base, uint32_t insn)
+{
+    struct op op = make(false, 4, true, 11, 10, 0);
+
+    now.before.x[10] = base;
+    fault(cause, DEVICE, VA, 0, insn);
+    check_retried();
+    check_no_access();
+    do_access(&op, 0, false);
+    dev.reads = 0;
+}
+
 static void test_instruction_that_would_not_have_faulted_is_left_to_the_guest(void **state)
 {
     struct op load = make(false, 4, true, 11, 10, 0), store = make(true, 4, false, 11, 10, 0);
     static const uint32_t others[] = {
-        0x00000013, /* nop */
+        INSN_NOP,
         0x0000006f, /* j . */
         0x00000001, /* c.nop */
         0x02057427, /* vse64.v v8, (a0) */
@@ -616,26 +631,52 @@ static void test_instruction_that_would_not_have_faulted_is_left_to_the_guest(vo
 
     (void)state;
     for (unsigned i = 0; i < 2; i++) {
-        now.before.x[10] = VA;
-        fault(CAUSE_STORE_GUEST_PAGE, DEVICE, VA, 0, load.word);
-        check_retried();
-        fault(CAUSE_LOAD_GUEST_PAGE, DEVICE, VA, 0, store.word);
-        check_retried();
+        retried(CAUSE_STORE_GUEST_PAGE, VA, load.word);
+        retried(CAUSE_LOAD_GUEST_PAGE, VA, store.word);
         for (unsigned j = 0; j < COUNT(others); j++) {
-            fault(CAUSE_LOAD_GUEST_PAGE, DEVICE, VA, 0, others[j]);
-            check_retried();
+            retried(CAUSE_LOAD_GUEST_PAGE, VA, others[j]);
         }
         for (unsigned away = 4; away <= 0x1000; away *= 2) {
-            now.before.x[10] = VA - away;
-            fault(CAUSE_LOAD_GUEST_PAGE, DEVICE, VA, 0, load.word);
-            check_retried();
-            now.before.x[10] = VA + away;
-            fault(CAUSE_STORE_GUEST_PAGE, DEVICE, VA, 0, store.word);
+            retried(CAUSE_LOAD_GUEST_PAGE, VA - away, load.word);
+            retried(CAUSE_STORE_GUEST_PAGE, VA + away, store.word);
+        }
+        do_access(&store, 0, false);
+    }
+}
+
+/* The hart may go on with what it translated or fetched before: it forgets that. */
+static void test_before_another_try_the_hart_forgets_what_was_there(void **state)
+{
+    (void)state;
+    rv64_machine_run(vm, 0, NULL);
+    for (unsigned i = 0; i < 2; i++) {
+        fault(CAUSE_LOAD_GUEST_PAGE, DEVICE, VA, 0, i == 0 ? INSN_NOP : 0);
+        check_retried();
+        assert_int_equal(rv64_model.flush_counts[RV64_FLUSH_VSTAGE], 1);
+        assert_int_equal(rv64_model.flush_counts[RV64_FLUSH_FENCE_I], 1);
+        assert_int_equal(rv64_model.flush_count, 2);
+        for (unsigned k = 0; k < 2; k++) {
+            assert_int_equal(rv64_model.flushes[k].pcpus, 1);
+            assert_true(k == 1 || rv64_model.flushes[k].size == UINT64_MAX);
+        }
+    }
+}
+
+/* What never is there when it is looked at: an access fault, and the next one has as many tries. */
+static void test_who_gets_nowhere_has_an_access_fault(void **state)
+{
+    static const enum rv64_cause causes[][2] = {{CAUSE_LOAD_GUEST_PAGE, CAUSE_LOAD_ACCESS},
+                                                {CAUSE_STORE_GUEST_PAGE, CAUSE_STORE_ACCESS}};
+
+    (void)state;
+    for (unsigned i = 0; i < 8; i++) {
+        for (unsigned k = 0; k < 4; k++) {
+            fault(causes[i % 2][0], DEVICE, VA, 0, i % 4 < 2 ? INSN_NOP : 0);
             check_retried();
         }
+        fault(causes[i % 2][0], DEVICE, VA, 0, i % 4 < 2 ? INSN_NOP : 0);
+        check_injected(causes[i % 2][1]);
         check_no_access();
-        do_access(&load, 0, false);
-        do_access(&store, 0, false);
     }
 }
 
@@ -837,6 +878,8 @@ int main(void)
         TEST(test_page_tables_are_not_read_from_devices),
         TEST(test_instruction_that_would_not_have_faulted_is_left_to_the_guest),
         TEST(test_instruction_that_is_gone_is_tried_again),
+        TEST(test_before_another_try_the_hart_forgets_what_was_there),
+        TEST(test_who_gets_nowhere_has_an_access_fault),
         TEST(test_htinst_and_words_are_not_mixed_up),
         TEST(test_first_touch_of_a_lazy_page_populates_that_page),
         TEST(test_another_vcpus_first_touch_is_no_fault),

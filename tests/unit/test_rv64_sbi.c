@@ -739,7 +739,7 @@ static void check_suspend(rv64_guest *guest)
     entries = 0;
     assert_int_equal(rv64_machine_run(vm, 0, guest).kind, AXVM_EXIT_HALT);
     assert_false(axvm_vcpu_runnable(vm, 0));
-    rv64_machine_vcpu(vm, 0)->ipi = true; /* as from elsewhere: what it left enabled in sie wakes it */
+    rv64_send_ipi(rv64_machine_vcpu(vm, 1), rv64_machine_vcpu(vm, 0)); /* what it left enabled in sie wakes it */
     assert_true(axvm_vcpu_runnable(vm, 0));
     run(vm, 0);
     check_resumed(vm, 0, 3);

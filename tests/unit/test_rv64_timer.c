@@ -10,6 +10,8 @@
 
 #define NOW UINT64_C(1000000) /* when the VM boots */
 #define SBI_TIME 0x54494d45U
+#define SBI_IPI 0x735049U
+#define SIE_SSIE (UINT64_C(1) << 1)
 #define SIE_STIE (UINT64_C(1) << 5)
 
 static struct axvm *vm;
@@ -81,6 +83,13 @@ static void guest_sets_timer(struct rv64_frame *frame)
 {
     rv64_model_cpu()->sys[RV64_VSIE] = SIE_STIE;
     set_timer(frame, compare);
+}
+
+static void guest_finds_it_due(struct rv64_frame *frame)
+{
+    rv64_model_cpu()->sys[RV64_VSIE] = SIE_STIE;
+    pass(frame, 0);
+    assert_true(signalled());
 }
 
 static unsigned waits;
@@ -277,17 +286,50 @@ static void test_no_wait_for_a_deadline_that_has_passed(void **state)
 static void guest_waits_for_another(struct rv64_frame *frame)
 {
     set_timer(frame, compare);
-    rv64_model_cpu()->sys[RV64_VSIE] = 0;
+    rv64_model_cpu()->sys[RV64_VSIE] = SIE_SSIE;
+    waits++;
     rv64_guest_wfi(frame);
 }
 
+/* Neither that which is due already, nor that which comes to be; and the host isn't asked to look. */
 static void test_a_timer_that_is_not_enabled_wakes_nobody(void **state)
 {
     (void)state;
-    compare = 100;
-    assert_int_equal(rv64_machine_run(vm, 0, guest_waits_for_another).kind, AXVM_EXIT_HALT);
     fake_hal_advance(1000);
+    waits = 0;
+    for (compare = 0; compare <= 2000; compare += 1000) {
+        assert_int_equal(rv64_machine_run(vm, 0, guest_waits_for_another).kind, AXVM_EXIT_HALT);
+        assert_int_equal(fake_hal_timers(0), 0);
+        fake_hal_forget();
+        fake_hal_advance(1500);
+        assert_int_equal(fake_hal_kicks(), 0);
+        assert_false(axvm_vcpu_runnable(vm, 0));
+    }
+    assert_int_equal(waits, 3);
+}
+
+static void guest_wakes_another(struct rv64_frame *frame)
+{
+    assert_int_equal(rv64_guest_sbi(frame, SBI_IPI, 0, 1, 0, 0), 0);
+}
+
+/* What is enabled ends the wait, and the timer is due as before. */
+static void test_a_wait_with_the_timer_off_ends_for_another_reason(void **state)
+{
+    struct axvm *pair = rv64_machine_vm(2, NULL);
+
+    (void)state;
+    vm = pair;
+    rv64_machine_hart_start(vm, 1);
+    compare = 0;
+    assert_int_equal(rv64_machine_run(vm, 0, guest_waits_for_another).kind, AXVM_EXIT_HALT);
+    rv64_machine_run(vm, 1, NULL);
     assert_false(axvm_vcpu_runnable(vm, 0));
+    fake_hal_forget();
+    rv64_machine_run(vm, 1, guest_wakes_another);
+    assert_int_equal(fake_hal_kicks_of(axvm_id(vm), 0), 1);
+    assert_true(axvm_vcpu_runnable(vm, 0));
+    run(guest_finds_it_due);
 }
 
 /* Times that the host's counter can't reach, since the guest's began later. */
@@ -307,7 +349,24 @@ static void test_deadlines_beyond_the_counter_wake_nobody(void **state)
 
 /* ---- While another has its pCPU, and elsewhere ---- */
 
-static void test_it_fires_while_another_vm_runs(void **state)
+static void test_a_wait_ends_while_another_vm_runs(void **state)
+{
+    struct axvm *other = rv64_machine_vm(1, NULL);
+
+    (void)state;
+    assert_int_equal(wait_for(500), AXVM_EXIT_HALT);
+    rv64_machine_run(other, 0, NULL);
+    assert_int_equal(fake_hal_next_deadline(0), NOW + 500);
+    fake_hal_forget();
+    fake_hal_advance(500);
+    assert_int_equal(fake_hal_kicks_of(axvm_id(vm), 0), 1);
+    assert_true(axvm_vcpu_runnable(vm, 0));
+    assert_int_equal(rv64_model_cpu()->hvip, 0); /* of the other */
+    run(guest_is_signalled);
+}
+
+/* Who could run, and doesn't, needs nobody to wake it: with Sstc, the other isn't interrupted. */
+static void test_a_ready_vcpu_has_no_timer(void **state)
 {
     struct axvm *other = rv64_machine_vm(1, NULL);
 
@@ -315,11 +374,9 @@ static void test_it_fires_while_another_vm_runs(void **state)
     compare = 500;
     run(guest_sets_timer);
     rv64_machine_run(other, 0, NULL);
-    assert_int_equal(fake_hal_next_deadline(0), NOW + 500);
-    fake_hal_forget();
+    assert_int_equal(fake_hal_timers(0), sstc ? 0 : 1);
     fake_hal_advance(500);
-    assert_int_equal(fake_hal_kicks_of(axvm_id(vm), 0), 1);
-    assert_int_equal(rv64_model_cpu()->hvip, 0); /* of the other */
+    assert_int_equal(rv64_model_cpu()->hvip, 0);
     run(guest_is_signalled);
 }
 
@@ -329,7 +386,6 @@ static void test_it_moves_with_its_vcpu(void **state)
     compare = 1000;
     run(guest_sets_timer);
     axvm_release_vcpu(vm, 0);
-    assert_int_equal(fake_hal_next_deadline(0), NOW + 1000);
     rv64_machine_pcpu(1);
     run(guest_is_not_signalled);
     assert_int_equal(fake_hal_timers(0), 0);
@@ -512,7 +568,9 @@ int main(void)
         BOTH(test_no_wait_for_a_deadline_that_has_passed),
         BOTH(test_a_timer_that_is_not_enabled_wakes_nobody),
         BOTH(test_deadlines_beyond_the_counter_wake_nobody),
-        BOTH(test_it_fires_while_another_vm_runs),
+        BOTH(test_a_wait_with_the_timer_off_ends_for_another_reason),
+        BOTH(test_a_wait_ends_while_another_vm_runs),
+        BOTH(test_a_ready_vcpu_has_no_timer),
         BOTH(test_it_moves_with_its_vcpu),
         BOTH(test_time_stands_still_while_suspended),
         BOTH(test_a_wait_lasts_longer_by_the_time_it_was_suspended),

@@ -10,10 +10,11 @@
  *  - No vectors, no cache blocks (CBO), no instructions: access faults. So for instructions that decode.c doesn't know.
  *
  * The instruction is in htinst, or is read again from the guest's memory. If that is no longer one that would fault
- * like this, the guest goes on with what is there now.
+ * like this, the guest goes on with what is there now; if it keeps faulting, it has an access fault.
  */
 #include "arch/riscv64/cpu.h"
 #include "arch/riscv64/decode.h"
+#include "lib/host.h"
 #include "lib/log.h"
 
 /*
@@ -225,10 +226,28 @@ static __attribute__((noinline)) int refused(struct rv64_vcpu *v, uint64_t cause
     return RV64_RESUME;
 }
 
-/* The guest has changed something meanwhile: entering again makes it take whatever is due. */
-static int retry(struct rv64_vcpu *v)
+#define MAX_RETRIES 4U /* in a row */
+
+/*
+ * Entering again makes the guest take whatever is due, unless the hart goes on with what it fetched or translated
+ * before, which it may until the guest's own fence: so it is made to forget that.
+ */
+__attribute__((noinline)) int rv64_retry(struct rv64_vcpu *v, uint64_t cause, uint64_t tval)
 {
+    uint64_t self = RV_BIT(hal->pcpu_id());
+    bool again = v->retry.pc == v->frame.pc && v->retry.mmio == v->base.stats.mmio;
+
     v->base.stats.faults++;
+    if (again && v->retry.count == MAX_RETRIES) {
+        v->retry.count = 0;
+        inject_access_fault(v, cause, tval);
+    } else {
+        v->retry.count = again ? v->retry.count + 1 : 1;
+        v->retry.pc = v->frame.pc;
+        v->retry.mmio = v->base.stats.mmio;
+        rv64_cpu_vstage_flush(self, 0, UINT64_MAX);
+        rv64_cpu_fence_i(self);
+    }
     return RV64_RESUME;
 }
 
@@ -237,7 +256,7 @@ static int device_fault(struct rv64_vcpu *v, uint64_t cause, const struct rv64_f
     struct access a = {.v = v, .cause = cause, .fault = *fault};
 
     if (!access_describe(&a) || !access_is_cause(&a)) {
-        return retry(v);
+        return rv64_retry(v, cause, a.fault.tval);
     }
     if (is_float_off(&a)) { /* it wasn't this instruction that faulted */
         v->base.stats.faults++;
@@ -277,7 +296,7 @@ static __attribute__((noinline)) int any_fault(struct rv64_vcpu *v, uint64_t cau
             return refused(v, cause);
         }
         if (error == AXVM_ENOENT || (error == AXVM_OK && walk)) { /* of a walk, all is there now */
-            return retry(v);
+            return rv64_retry(v, cause, fault.tval);
         }
     }
     if (cause == CAUSE_FETCH_GUEST_PAGE || walk || !is_device(v, fault.gpa)) {
@@ -359,7 +378,7 @@ __attribute__((flatten)) int rv64_guest_page_fault(struct rv64_vcpu *v, uint64_t
         return any_fault(v, cause);
     }
     if (!key_of(v, fault.tinst, &key)) {
-        return retry(v);
+        return rv64_retry(v, cause, fault.tval);
     }
     if (cause == CAUSE_LOAD_GUEST_PAGE) {
         return plain_load(v, key, fault.gpa, fault.tval);

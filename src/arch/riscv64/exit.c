@@ -24,7 +24,7 @@ int rv64_wait(struct rv64_vcpu *v)
         return RV64_RESUME;
     }
     v->hvip = rv64_cpu_hvip_read();
-    rv64_timer_save(v);
+    rv64_timer_wait(v);
     rv64_file_put(v);
     v->exit->kind = AXVM_EXIT_HALT;
     return RV64_LEAVE;
@@ -42,10 +42,10 @@ static int virtual_instruction(struct rv64_vcpu *v, uint64_t cause)
     uint32_t insn;
 
     (void)cause;
-    v->base.stats.others++;
     if (!rv64_cpu_fetch(v->frame.pc, &insn)) {
-        return RV64_RESUME; /* the guest has changed its tables meanwhile, and takes whatever is due */
+        return rv64_retry(v, CAUSE_FETCH_GUEST_PAGE, v->frame.pc);
     }
+    v->base.stats.others++;
     if (insn == INSN_WFI && rv64_cpu_is_vs()) {
         v->frame.pc += 4;
         return rv64_wait(v);

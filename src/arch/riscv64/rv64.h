@@ -68,8 +68,8 @@ struct rv64_controls {
 };
 
 /*
- * The timer of the guest. With Sstc it is the hardware's vstimecmp while `loaded`; without, and whenever it isn't
- * loaded, `wake` stands in for it. compare: in the guest's time, valid while not loaded (without Sstc: always).
+ * The timer of the guest. With Sstc it is the hardware's vstimecmp while `loaded`; without, and while the vCPU waits,
+ * `wake` stands in for it. compare: in the guest's time, valid while not loaded (without Sstc: always).
  */
 struct rv64_timer {
     bool loaded;
@@ -123,6 +123,10 @@ struct rv64_vcpu {
     unsigned last_pcpu;        /* where it was resident last; 0 if nowhere */
     uint64_t hvip;             /* valid while not resident, and while it waits */
     uint64_t wait_sie;         /* vsie when it began to wait */
+    struct {
+        uint64_t pc, mmio;
+        unsigned count;
+    } retry; /* of an instruction that wasn't there any more: where, after how many accesses, how often in a row */
     uint64_t sys[RV64_SYS_COUNT]; /* valid while not resident */
     struct rv64_fp fp;            /* valid while not resident */
     struct rv64_vector vector;    /* valid while not resident */
@@ -186,6 +190,12 @@ void rv64_file_collect(struct rv64_vcpu *v);
 /* abort.c: guest page faults (causes 20, 21 and 23): memory to populate, emulated devices, or the guest's own fault. */
 int rv64_guest_page_fault(struct rv64_vcpu *v, uint64_t cause);
 
+/*
+ * abort.c: what is at v->frame.pc isn't what trapped: the guest has changed its code or its tables meanwhile. It tries
+ * again; and if that happens again and again, it has the access fault that goes with a guest page fault of that cause.
+ */
+int rv64_retry(struct rv64_vcpu *v, uint64_t cause, uint64_t tval);
+
 /* inject.c: the resident vCPU takes this exception, at v->frame.pc, when it goes on. */
 void rv64_inject(struct rv64_vcpu *v, enum rv64_cause cause, uint64_t tval);
 
@@ -208,7 +218,8 @@ void rv64_timer_init(struct rv64_vcpu *v);
 void rv64_timer_fini(struct rv64_vcpu *v);
 void rv64_timer_reset(struct rv64_vcpu *v);
 void rv64_timer_load(struct rv64_vcpu *v);  /* the vCPU is going to run here */
-void rv64_timer_save(struct rv64_vcpu *v);  /* it waits, or loses the pCPU: `wake` takes over */
+void rv64_timer_save(struct rv64_vcpu *v);  /* it loses the pCPU */
+void rv64_timer_wait(struct rv64_vcpu *v);  /* it waits, for what v->wait_sie has: `wake` takes over */
 void rv64_timer_shift(struct rv64_vcpu *v); /* time_offset has changed, while it doesn't run */
 bool rv64_timer_pending(const struct rv64_vcpu *v);
 void rv64_timer_set(struct rv64_vcpu *v, uint64_t compare); /* SBI set_timer by the resident vCPU; in its own time */

@@ -35,13 +35,30 @@ static void wake_fire(struct axvm_timer *timer)
     vcpu_request(&v->base, VCPU_REQ_IRQ);
 }
 
-static void wake_arm(struct rv64_vcpu *v)
+static void arm(struct rv64_vcpu *v, uint64_t deadline)
 {
-    uint64_t deadline = deadline_of(v);
-
     if (deadline != UINT64_MAX) {
         v->timer.wake.deadline = deadline;
         hal->timer_arm(&v->timer.wake);
+    }
+}
+
+/* While it waits: with its enable bit in sie clear, the timer ends no wait (3.3.3), and nobody else can set that. */
+static void wake_update(struct rv64_vcpu *v)
+{
+    hal->timer_cancel(&v->timer.wake);
+    if ((v->wait_sie & IRQ_VST >> 1) != 0) {
+        arm(v, deadline_of(v));
+    }
+}
+
+/* While it runs without Sstc. What is due already needs no timer. */
+static void emulate(struct rv64_vcpu *v)
+{
+    if (rv64_timer_pending(v)) {
+        atomic_fetch_or_explicit(&v->base.requests, VCPU_REQ_IRQ, memory_order_relaxed);
+    } else {
+        arm(v, deadline_of(v));
     }
 }
 
@@ -69,7 +86,7 @@ void rv64_timer_load(struct rv64_vcpu *v)
         rv64_cpu_timecmp_write(v->timer.compare);
         v->timer.loaded = true;
     } else {
-        wake_arm(v);
+        emulate(v);
     }
 }
 
@@ -78,16 +95,20 @@ void rv64_timer_save(struct rv64_vcpu *v)
     if (v->timer.loaded) {
         v->timer.compare = rv64_cpu_timecmp_read();
         v->timer.loaded = false;
-        wake_arm(v);
     }
+}
+
+void rv64_timer_wait(struct rv64_vcpu *v)
+{
+    rv64_timer_save(v);
+    wake_update(v);
 }
 
 /* Any pCPU will do for the timer: all it does is to kick. */
 void rv64_timer_shift(struct rv64_vcpu *v)
 {
     if (!v->timer.loaded) {
-        hal->timer_cancel(&v->timer.wake);
-        wake_arm(v);
+        wake_update(v);
     }
 }
 
@@ -101,5 +122,5 @@ void rv64_timer_set(struct rv64_vcpu *v, uint64_t compare)
     v->timer.compare = compare;
     rv64_cpu_hvip_clear(IRQ_VST);
     hal->timer_cancel(&v->timer.wake);
-    wake_arm(v);
+    emulate(v);
 }
