@@ -3,8 +3,6 @@
 #include "test.h"
 #include "test_parts.h"
 
-#define NOTHING UINT64_C(0x700000000) /* normal memory to our own page tables; no machine of ours has any there */
-
 /* ---- psci: the answers of the specification ---- */
 
 static void psci_nothing(void)
@@ -78,6 +76,22 @@ static void test_faults(void)
     barrier("hvc #7");
     check(!catch_end().happened);
     check_equal((reg_read(id_aa64dfr0_el1) >> 8) & 0xf, 0);
+}
+
+/* ---- fetches: so does what isn't there to be executed ---- */
+
+static void test_fetches(void)
+{
+    user_map();
+    for (unsigned el = 0; el < 2; el++) {
+        uint64_t pc = (el == 1 ? NOTHING : user_alias(NOTHING)) + 0x1238;
+        struct caught caught = run_once(el, pc, 0, 0);
+
+        check_equal(caught.esr >> 26, 0x20 + el);
+        check_equal(caught.esr & 0x3f, 0x10);
+        check_equal(caught.far, pc);
+        check_equal(caught.pc, pc);
+    }
 }
 
 /* ---- state: registers are the guest's own, whoever else runs on the same CPU meanwhile ---- */
@@ -175,6 +189,78 @@ static void test_sysregs(void)
     print("sysregs: %u can be read, %u of them written\n", readable, writable);
 }
 
+/* ---- hidden: of extensions that no guest is given, nothing is to be seen, whatever the CPU has ---- */
+
+#define HIDDEN(reg, ...) {#reg, reg_read(reg), {__VA_ARGS__}}
+
+static void test_hidden_fields(void)
+{
+    const struct {
+        const char *name;
+        uint64_t value;
+        int8_t fields[9]; /* where they begin; 0: no more */
+    } registers[] = {
+        HIDDEN(id_aa64pfr0_el1, 28, 32, 36, 40, 44),    /* RAS, SVE, SEL2, MPAM, AMU */
+        HIDDEN(id_aa64pfr1_el1, 8, 12, 16, 24, 32, 36), /* MTE, RAS_frac, MPAM_frac, SME, CSV2_frac, NMI */
+        HIDDEN(id_aa64dfr0_el1, 4, 8, 32, 40, 44, 52),  /* TraceVer, PMUVer, PMSVer, TraceFilt, TraceBuffer, BRBE */
+        HIDDEN(id_aa64isar1_el1, 4, 8, 24, 28),         /* APA, API, GPA, GPI */
+        HIDDEN(S3_0_C0_C6_2, 8, 12, 16),                /* ID_AA64ISAR2_EL1: GPA3, APA3, MOPS */
+    };
+
+    for (unsigned i = 0; i < COUNT(registers); i++) {
+        for (unsigned f = 0; registers[i].fields[f] != 0; f++) {
+            if ((registers[i].value >> registers[i].fields[f] & 0xf) != 0) {
+                check_failed(__FILE__, __LINE__, registers[i].name, registers[i].value, 0);
+            }
+        }
+    }
+    check_equal(reg_read(S3_0_C0_C4_4), 0); /* ID_AA64ZFR0_EL1 */
+    check_equal(reg_read(S3_0_C0_C4_5), 0); /* ID_AA64SMFR0_EL1 */
+}
+
+#define MRS(op0, op1, crn, crm, op2)                                                                                   \
+    (0xd5200000U | (op0) << 19 | (op1) << 16 | (crn) << 12 | (crm) << 8 | (op2) << 5)
+
+#define CPACR_ZEN (3U << 16)
+#define CPACR_SMEN (3U << 24)
+
+static void test_hidden(void)
+{
+    static const uint32_t instructions[] = {
+        MRS(3U, 0U, 1U, 2U, 0U),  /* ZCR_EL1 */
+        MRS(3U, 0U, 1U, 2U, 6U),  /* SMCR_EL1 */
+        MRS(3U, 3U, 4U, 2U, 2U),  /* SVCR */
+        MRS(3U, 0U, 2U, 1U, 0U),  /* APIAKeyLo_EL1 */
+        MRS(3U, 0U, 2U, 3U, 1U),  /* APGAKeyHi_EL1 */
+        MRS(3U, 0U, 1U, 0U, 6U),  /* GCR_EL1 */
+        MRS(3U, 0U, 5U, 6U, 0U),  /* TFSR_EL1 */
+        MRS(3U, 0U, 5U, 3U, 0U),  /* ERRIDR_EL1 */
+        MRS(3U, 0U, 5U, 3U, 1U),  /* ERRSELR_EL1 */
+        MRS(3U, 3U, 13U, 2U, 0U), /* AMCR_EL0 */
+        MRS(3U, 0U, 9U, 9U, 0U),  /* PMSCR_EL1 */
+        MRS(3U, 0U, 1U, 2U, 1U),  /* TRFCR_EL1 */
+        MRS(3U, 0U, 10U, 4U, 3U), /* LORC_EL1 */
+        MRS(3U, 0U, 10U, 5U, 0U), /* MPAM1_EL1 */
+        MRS(3U, 0U, 10U, 5U, 1U), /* MPAM0_EL1 */
+        MRS(3U, 0U, 13U, 0U, 7U), /* SCXTNUM_EL1 */
+        0x04bf5020,               /* RDVL x0, #1 */
+        0x2518e3e0,               /* PTRUE p0.b */
+        0xd503477f,               /* SMSTART */
+    };
+
+    test_hidden_fields();
+    reg_write(cpacr_el1, reg_read(cpacr_el1) | CPACR_ZEN | CPACR_SMEN); /* it isn't this program that traps them */
+    barrier("isb");
+    for (unsigned i = 0; i < COUNT(instructions); i++) {
+        struct caught caught;
+
+        (void)sysreg_run(instructions[i], 0, &caught);
+        if (!caught.happened || caught.esr >> 26 != 0) {
+            check_failed(__FILE__, __LINE__, "undefined", instructions[i], caught.esr >> 26);
+        }
+    }
+}
+
 /* ---- noise: what makes it ---- */
 
 static void access_by(uint64_t addr, uint64_t value, unsigned kind)
@@ -259,6 +345,7 @@ static void test_storm(void)
 }
 
 const struct guest_test arch_tests[] = {
-    {"psci", test_psci}, {"faults", test_faults}, {"sysregs", test_sysregs}, {"storm", test_storm}, {"gic", test_gic},
-    {0},
+    {"psci", test_psci},   {"faults", test_faults}, {"fetches", test_fetches}, {"sysregs", test_sysregs},
+    {"storm", test_storm}, {"gic", test_gic},       {"hidden", test_hidden},   {"debug", test_debug},
+    {"races", test_races}, {0},
 };

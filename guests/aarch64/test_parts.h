@@ -3,7 +3,30 @@
 #ifndef TEST_PARTS_H
 #define TEST_PARTS_H
 
+#include "guest.h"
+
+#define NOTHING UINT64_C(0x700000000) /* normal memory to our own page tables; no machine of ours has any there */
+
+/* ---- test_run.c: at EL1 or at EL0, until the first exception ---- */
+
+/* Make what is below user_alias() executable, readable and writable at EL0. */
+void user_map(void);
+uint64_t user_alias(uint64_t address); /* of this program's own memory, or of NOTHING */
+
+#define PSTATE_SS (UINT64_C(1) << 21)
+
+/* Run at exception level `el` from `pc` on, with this x0; `pstate`: PSTATE_SS or 0. */
+struct caught run_once(unsigned el, uint64_t pc, uint64_t pstate, uint64_t x0);
+
+/* ---- Tests ---- */
+
 /* gic: what one CPU reads and writes of interrupts that another has */
 void test_gic(void);
+
+/* debug: breakpoints, watchpoints and software step, and the OS lock */
+void test_debug(void);
+
+/* races: CPU_ON by several CPUs at once, and of one that is turning itself off */
+void test_races(void);
 
 #endif

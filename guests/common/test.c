@@ -246,6 +246,53 @@ static void test_reset(void)
     system_reset();
 }
 
+/* ---- resets: the same, asked for by the last CPU while all are running. off: all ask for the end at once ---- */
+
+static volatile unsigned power_ready;
+
+static void power_wait(void)
+{
+    __atomic_fetch_add(&power_ready, 1, __ATOMIC_SEQ_CST);
+    while (__atomic_load_n(&power_ready, __ATOMIC_ACQUIRE) < machine.cpu_count) {
+        cpu_relax();
+    }
+}
+
+static void off_cpu(void)
+{
+    power_wait();
+    power_off();
+}
+
+static void resets_cpu(void)
+{
+    power_wait();
+    if (cpu_id() == machine.cpu_count - 1) {
+        test_reset();
+    }
+    for (;;) {
+        power_ready = power_ready + 1;
+    }
+}
+
+static void on_all(void (*function)(void))
+{
+    for (unsigned cpu = 1; cpu < machine.cpu_count; cpu++) {
+        check_equal(cpu_start(cpu, function), 0);
+    }
+    function();
+}
+
+static void test_resets(void)
+{
+    on_all(resets_cpu);
+}
+
+static void test_off(void)
+{
+    on_all(off_cpu);
+}
+
 /* ---- chatter: lines that must arrive whole, whoever else writes to the same terminal ---- */
 
 static void test_chatter(void)
@@ -269,7 +316,7 @@ static void test_hang(void)
 static const struct guest_test tests[] = {
     {"timer", test_timer}, {"smp", test_smp},     {"memory", test_memory},   {"state", test_state},
     {"noise", test_noise}, {"reset", test_reset}, {"chatter", test_chatter}, {"hang", test_hang},
-    {0},
+    {"resets", test_resets}, {"off", test_off}, {0},
 };
 
 static const struct guest_test *find(const struct guest_test *test)

@@ -65,6 +65,31 @@ def test_faults_are_the_architectures_own(start, tmp_path, arch):
     run_guest(start, tmp_path, arch, "faults")
 
 
+@pytest.mark.only("aarch64")
+def test_fetches_from_nothing_are_external_aborts(start, tmp_path, arch):
+    run_guest(start, tmp_path, arch, "fetches")
+
+
+@pytest.mark.only("aarch64")
+def test_what_is_hidden_is_not_there(start, tmp_path, arch):
+    machine = start(arch.guest_vm(tmp_path, "hidden"), qemu_args=["-cpu", "max"])
+    machine.expect(PASS)
+    machine.expect_end()
+
+
+@pytest.mark.only("aarch64")
+def test_cpus_are_started_once_each_time_whoever_asks(start, tmp_path, arch):
+    run_guest(start, tmp_path, arch, "races", cpus=4)
+
+
+@pytest.mark.parametrize("smp", [4, 2])
+def test_all_cpus_end_the_vm_at_once(start, tmp_path, arch, smp):
+    machine = start(arch.guest_vm(tmp_path, "off", cpus=4), smp=smp)
+    machine.expect_end()
+    assert machine.log.count("axvm: vm off: powered off") == 1
+    assert "FAIL" not in machine.log
+
+
 def test_registers_keep_their_values(start, tmp_path, arch):
     run_guest(start, tmp_path, arch, "state")
 
@@ -107,7 +132,9 @@ def test_memory_is_zero_at_first_and_all_there(start, tmp_path, arch):
     run_guest(start, tmp_path, arch, "memory", memory="64M")
 
 
-def test_reset_wipes_memory_and_starts_again(start, tmp_path, arch):
-    machine = start(arch.guest_vm(tmp_path, "reset", cpus=2))
+# resets: all CPUs are running, and another than the first asks.
+@pytest.mark.parametrize("test, cpus", [("reset", 2), ("resets", 4)])
+def test_reset_wipes_memory_and_starts_again(start, tmp_path, arch, test, cpus):
+    machine = start(arch.guest_vm(tmp_path, test, cpus=cpus))
     for _ in range(3):
-        assert "FAIL" not in machine.expect(r"(?s)test guest: reset.*?asking for a reset\r*\n")[0]
+        assert "FAIL" not in machine.expect(rf"(?s)test guest: {test},.*?asking for a reset\r*\n")[0]
