@@ -71,6 +71,13 @@ def test_fetches_from_nothing_are_external_aborts(start, tmp_path, arch):
 
 
 @pytest.mark.only("aarch64")
+def test_two_guests_on_one_cpu_debug_themselves(start, tmp_path, arch):
+    machine = start(arch.guest_vm(tmp_path, "debug", "one"), arch.guest_vm(tmp_path, "debug", "two"), smp=1)
+    machine.expect_end()
+    assert machine.log.count("GUEST PASS: 0 failed") == 2
+
+
+@pytest.mark.only("aarch64")
 def test_what_is_hidden_is_not_there(start, tmp_path, arch):
     machine = start(arch.guest_vm(tmp_path, "hidden"), qemu_args=["-cpu", "max"])
     machine.expect(PASS)

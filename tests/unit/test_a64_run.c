@@ -20,6 +20,11 @@ static uint64_t mdscr(struct a64_frame *frame, uint64_t value)
     return a64_guest_mrs(frame, 2, 0, 0, 2, 2);
 }
 
+static void os_lock(struct a64_frame *frame, bool locked)
+{
+    a64_guest_msr(frame, 2, 0, 1, 0, 4, locked);
+}
+
 /* ---- Every register comes back ---- */
 
 static uint64_t seed; /* of the pattern that a guest fills its registers with */
@@ -29,7 +34,7 @@ static uint64_t pattern(uint64_t n)
     return (seed << 56 | n << 32 | seed << 16 | n) * UINT64_C(0x9e3779b97f4a7c15);
 }
 
-/* MDE decides over the breakpoints: the pattern leaves it alone. */
+/* MDSCR_EL1 isn't written but by a trap. */
 static uint64_t sys_pattern(unsigned reg)
 {
     return reg == A64_MDSCR_EL1 ? (pattern(100 + reg) & MDSCR_KDE) | MDSCR_MDE : pattern(100 + reg);
@@ -52,25 +57,39 @@ static void debug_pattern(struct a64_debug *debug)
     }
 }
 
+static void debug_fill(struct a64_frame *frame)
+{
+    struct a64_debug debug;
+
+    debug_pattern(&debug);
+    for (unsigned n = 0; n < A64_MAX_BREAKPOINTS; n++) {
+        a64_guest_msr(frame, 2, 0, 0, n, 4, debug.bvr[n]);
+        a64_guest_msr(frame, 2, 0, 0, n, 5, debug.bcr[n]);
+        a64_guest_msr(frame, 2, 0, 0, n, 6, debug.wvr[n]);
+        a64_guest_msr(frame, 2, 0, 0, n, 7, debug.wcr[n]);
+    }
+    os_lock(frame, false);
+    mdscr(frame, sys_pattern(A64_MDSCR_EL1));
+}
+
 static void guest_fills(struct a64_frame *frame)
 {
     struct a64_model_cpu *cpu = a64_model_cpu();
 
-    mdscr(frame, MDSCR_MDE);
+    debug_fill(frame);
     for (unsigned i = 0; i < 31; i++) {
         frame->x[i] = pattern(i);
     }
     frame->pc = pattern(31);
     frame->pstate = (pattern(32) & PSTATE_NZCV) | PSTATE_EL1H;
     for (unsigned i = 0; i < A64_SYS_COUNT; i++) {
-        cpu->sys[i] = sys_pattern(i);
+        cpu->sys[i] = i == A64_MDSCR_EL1 ? cpu->sys[i] : sys_pattern(i);
     }
     for (unsigned i = 0; i < 64; i++) {
         cpu->fp.v[i] = pattern(200 + i);
     }
     cpu->fp.fpcr = pattern(264);
     cpu->fp.fpsr = pattern(265);
-    debug_pattern(&cpu->debug);
     cpu->cntv_ctl = CNT_CTL_IMASK | CNT_CTL_ENABLE;
     cpu->cntv_cval = pattern(400);
     ich_vmcr_write(vmcr_pattern());
@@ -153,6 +172,7 @@ static void guest_is_fresh(struct a64_frame *frame)
     assert_int_equal(cpu->cntv_cval, 0);
     assert_true((cpu->controls.mdcr & MDCR_TDA) != 0);
     assert_int_equal(a64_guest_mrs(frame, 2, 0, 0, 0, 4), 0); /* DBGBVR0_EL1 */
+    assert_int_equal(a64_guest_mrs(frame, 2, 0, 0, 2, 2), 0); /* MDSCR_EL1 */
     assert_int_equal(ich_ap1r_read(0), 0);
     for (unsigned i = 1; i < 31; i++) {
         assert_int_equal(frame->x[i], 0);
@@ -285,11 +305,11 @@ static void guest_turns_mde_on(struct a64_frame *frame)
 {
     const struct a64_model_cpu *cpu = a64_model_cpu();
 
+    os_lock(frame, false);
     assert_int_equal(mdscr(frame, MDSCR_KDE), MDSCR_KDE);
     assert_int_equal(cpu->debug_loads, 0);
     assert_int_equal(mdscr(frame, MDSCR_MDE | MDSCR_KDE), MDSCR_MDE | MDSCR_KDE);
     assert_int_equal(cpu->debug_loads, 1);
-    assert_int_equal(cpu->controls.mdcr & MDCR_TDA, 0);
     for (unsigned n = 0; n < 16; n++) {
         assert_int_equal(cpu->debug.bvr[n], 0x1000 * n + 4);
         assert_int_equal(cpu->debug.bcr[n], 0x1000 * n + 5);
@@ -298,25 +318,33 @@ static void guest_turns_mde_on(struct a64_frame *frame)
     }
 }
 
+/* Whatever the guest does with them: DBGCLAIM and DBGDTR would be a mailbox for the next one. */
+static void guest_has_none_for_itself(struct a64_frame *frame)
+{
+    (void)frame;
+    assert_true((a64_model_cpu()->controls.mdcr & MDCR_TDA) != 0);
+}
+
 static void guest_has_no_breakpoints(struct a64_frame *frame)
 {
-    assert_true((a64_model_cpu()->controls.mdcr & MDCR_TDA) != 0);
+    guest_has_none_for_itself(frame);
+    assert_int_equal(a64_model_cpu()->sys[A64_MDSCR_EL1], 0);
     assert_int_equal(a64_guest_mrs(frame, 2, 0, 0, 3, 4), 0);
     assert_int_equal(a64_guest_mrs(frame, 2, 0, 0, 2, 2), 0);
 }
 
-/* Not trapped any more: the hardware has it. */
-static void guest_turns_mde_off(struct a64_frame *frame)
+static void guest_moves_a_breakpoint(struct a64_frame *frame)
 {
-    (void)frame;
-    assert_int_equal(a64_model_cpu()->controls.mdcr & MDCR_TDA, 0);
-    a64_model_cpu()->sys[A64_MDSCR_EL1] = 0;
-    a64_model_cpu()->debug.bvr[3] = 0xabc0;
+    guest_has_none_for_itself(frame);
+    assert_int_equal(a64_model_cpu()->debug.bvr[3], 0x3004);
+    a64_guest_msr(frame, 2, 0, 0, 3, 4, 0xabc0);
+    assert_int_equal(a64_model_cpu()->debug.bvr[3], 0xabc0);
+    assert_int_equal(mdscr(frame, 0), 0);
+    assert_int_equal(a64_model_cpu()->sys[A64_MDSCR_EL1], 0);
 }
 
 static void guest_finds_its_breakpoint(struct a64_frame *frame)
 {
-    assert_true((a64_model_cpu()->controls.mdcr & MDCR_TDA) != 0);
     assert_int_equal(a64_guest_mrs(frame, 2, 0, 0, 3, 4), 0xabc0);
 }
 
@@ -329,17 +357,52 @@ static void test_breakpoints_are_in_the_hardware_only_while_they_count(void **st
     (void)state;
     a64_machine_run(one, 0, guest_sets_breakpoints_without_mde);
     a64_machine_run(two, 0, guest_has_no_breakpoints);
-    assert_int_equal(cpu->debug_loads + cpu->debug_saves, 0);
+    assert_int_equal(cpu->debug_loads, 0);
     a64_machine_run(one, 0, guest_turns_mde_on);
     a64_machine_run(two, 0, guest_has_no_breakpoints);
-    assert_int_equal(cpu->debug_saves, 1);
     assert_int_equal(cpu->debug_loads, 1);
-    a64_machine_run(one, 0, guest_turns_mde_off);
-    assert_int_equal(cpu->debug_loads, 2);
+    a64_machine_run(one, 0, guest_moves_a_breakpoint);
+    assert_int_equal(cpu->debug_loads, 3);
     a64_machine_run(two, 0, guest_has_no_breakpoints);
-    assert_int_equal(cpu->debug_saves, 2);
     a64_machine_run(one, 0, guest_finds_its_breakpoint);
-    assert_int_equal(cpu->debug_loads, 2);
+    assert_int_equal(cpu->debug_loads, 3);
+}
+
+/* Arm ARM D2.2: with OSLSR_EL1.OSLK set, which is how it comes out of reset, no debug exceptions but BRK's. */
+static void guest_debugs_with_the_os_lock(struct a64_frame *frame)
+{
+    const uint64_t all = MDSCR_SS | MDSCR_TDCC | MDSCR_KDE | MDSCR_MDE;
+    const struct a64_model_cpu *cpu = a64_model_cpu();
+
+    assert_int_equal(mdscr(frame, all), all);
+    assert_int_equal(cpu->sys[A64_MDSCR_EL1], MDSCR_TDCC | MDSCR_KDE);
+    a64_guest_msr(frame, 2, 0, 0, 1, 4, 0x1230);
+    assert_int_equal(cpu->debug_loads, 0);
+    os_lock(frame, false);
+    assert_int_equal(cpu->sys[A64_MDSCR_EL1], all);
+    assert_int_equal(cpu->debug_loads, 1);
+    assert_int_equal(cpu->debug.bvr[1], 0x1230);
+    os_lock(frame, true);
+    assert_int_equal(cpu->sys[A64_MDSCR_EL1], MDSCR_TDCC | MDSCR_KDE);
+    assert_int_equal(a64_guest_mrs(frame, 2, 0, 0, 2, 2), all);
+}
+
+static void guest_still_has_the_os_lock(struct a64_frame *frame)
+{
+    assert_int_equal(a64_model_cpu()->sys[A64_MDSCR_EL1], MDSCR_TDCC | MDSCR_KDE);
+    assert_int_equal(a64_guest_mrs(frame, 2, 0, 0, 2, 2), MDSCR_SS | MDSCR_TDCC | MDSCR_KDE | MDSCR_MDE);
+}
+
+static void test_os_lock_keeps_debug_exceptions_away(void **state)
+{
+    struct axvm *one = a64_machine_vm(1, NULL);
+    struct axvm *two = a64_machine_vm(1, NULL);
+
+    (void)state;
+    a64_machine_run(one, 0, guest_debugs_with_the_os_lock);
+    a64_machine_run(two, 0, guest_has_no_breakpoints);
+    a64_machine_run(one, 0, guest_still_has_the_os_lock);
+    assert_int_equal(a64_model_cpu()->debug_loads, 1);
 }
 
 /* ---- Controls ---- */
@@ -752,6 +815,7 @@ int main(void)
         TEST(test_each_vm_has_a_vmid_that_is_flushed_before_use),
         TEST(test_memory_that_goes_is_flushed_from_the_tlbs_of_its_vm),
         TEST(test_breakpoints_are_in_the_hardware_only_while_they_count),
+        TEST(test_os_lock_keeps_debug_exceptions_away),
         TEST(test_what_every_guest_is_kept_from),
         TEST(test_features_of_the_cpu_bring_their_traps),
         TEST(test_traps_of_features_that_are_not_there_stay_zero),

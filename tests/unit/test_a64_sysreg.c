@@ -202,6 +202,7 @@ static void test_os_lock(void **state)
 /* SS, TDCC, KDE and MDE are the guest's; HDE, INTdis and what belongs to an external debugger are not. */
 static void guest_writes_mdscr(struct a64_frame *frame)
 {
+    a64_guest_msr(frame, 2, 0, 1, 0, 4, 0); /* OSLAR_EL1 */
     a64_guest_msr(frame, 2, 0, 0, 2, 2, UINT64_MAX);
     assert_int_equal(a64_guest_mrs(frame, 2, 0, 0, 2, 2), 1 | 1 << 12 | 1 << 13 | 1 << 15);
     assert_int_equal(a64_model_cpu()->sys[A64_MDSCR_EL1], 1 | 1 << 12 | 1 << 13 | 1 << 15);

@@ -30,10 +30,14 @@ struct a64_fp {
 
 #define A64_MAX_BREAKPOINTS 16U
 
-/* Breakpoints and watchpoints. In the hardware only while MDSCR_EL1.MDE is set; else accesses trap and end here. */
+/*
+ * What the guest wrote; all accesses trap. While the OS lock is locked, no breakpoint, watchpoint or software step
+ * exception may come (Arm ARM D2.2), so the hardware's MDSCR_EL1 enables none; and only while it has MDE set, the
+ * breakpoints and watchpoints are in the hardware.
+ */
 struct a64_debug {
-    bool loaded;
     bool os_lock;
+    uint64_t mdscr;
     uint64_t bvr[A64_MAX_BREAKPOINTS], bcr[A64_MAX_BREAKPOINTS];
     uint64_t wvr[A64_MAX_BREAKPOINTS], wcr[A64_MAX_BREAKPOINTS];
 };
@@ -129,9 +133,6 @@ int a64_exit_finish(struct a64_frame *frame, int verdict);
  * no end yet.
  */
 int a64_serve_requests(struct a64_vcpu *v);
-
-/* arch.c: put the breakpoints into the hardware and let the guest have them; MDCR_EL2 is the caller's to write. */
-void a64_debug_load(struct a64_vcpu *v);
 
 /* State that ends with an instruction; and AArch32, where there is more of it. */
 #define PSTATE_SPECIAL (PSTATE_NRW | PSTATE_SS | PSTATE_BTYPE)

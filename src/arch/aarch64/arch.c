@@ -170,24 +170,6 @@ static void controls_update(struct a64_vcpu *v)
     a64_cpu_controls_load(&v->controls);
 }
 
-void a64_debug_load(struct a64_vcpu *v)
-{
-    if (!v->debug.loaded) {
-        a64_cpu_debug_load(&v->debug);
-        v->debug.loaded = true;
-        v->controls.mdcr &= ~MDCR_TDA;
-    }
-}
-
-static void debug_save(struct a64_vcpu *v)
-{
-    if (v->debug.loaded) {
-        a64_cpu_debug_save(&v->debug);
-        v->debug.loaded = false;
-        v->controls.mdcr |= MDCR_TDA;
-    }
-}
-
 /*
  * Without CnP, a PE's stage-1 TLB entries are its own (Arm ARM D8.14.3), and a guest may count on it: when another vCPU
  * of the same VM ran on this pCPU last, its entries must not be found by this one.
@@ -209,7 +191,7 @@ static void vcpu_load(struct axvm_vcpu *base)
     struct a64_vcpu *v = a64_vcpu(base);
 
     if ((v->sys[A64_MDSCR_EL1] & MDSCR_MDE) != 0) {
-        a64_debug_load(v);
+        a64_cpu_debug_load(&v->debug);
     }
     controls_update(v);
     tlb_take_over(v);
@@ -228,7 +210,6 @@ static void vcpu_save(struct axvm_vcpu *base)
     hal->irq_set_active(A64_PPI_CNTV, false);
     a64_cpu_fp_save(&v->fp);
     a64_cpu_sys_save(v->sys);
-    debug_save(v);
     v->controls.hcr &= ~HCR_VSE;
     v->controls.hcr |= a64_cpu_hcr_read() & HCR_VSE; /* not delivered yet */
 }

@@ -27,14 +27,12 @@ uint64_t a64_cpu_sys_read(enum a64_sys reg); /* of the resident vCPU */
 void a64_cpu_sys_write(enum a64_sys reg, uint64_t value);
 uint64_t a64_cpu_hcr_read(void);
 void a64_cpu_hcr_write(uint64_t hcr);
-void a64_cpu_mdcr_write(uint64_t mdcr);
 
 void a64_cpu_fp_load(const struct a64_fp *fp);
 void a64_cpu_fp_save(struct a64_fp *fp);
 
 /* Breakpoint and watchpoint registers, as many as the pCPU has. */
 void a64_cpu_debug_load(const struct a64_debug *debug);
-void a64_cpu_debug_save(struct a64_debug *debug);
 
 /* The virtual timer. Saving disables it. */
 void a64_cpu_cntv_load(uint64_t ctl, uint64_t cval);

@@ -153,11 +153,6 @@ void a64_cpu_hcr_write(uint64_t hcr)
     sysreg_write(hcr_el2, hcr);
 }
 
-void a64_cpu_mdcr_write(uint64_t mdcr)
-{
-    sysreg_write(mdcr_el2, mdcr | (sysreg_read(mdcr_el2) & MDCR_HPMN_MASK));
-}
-
 void a64_cpu_sys_load(const uint64_t sys[A64_SYS_COUNT])
 {
 #define LOAD(name, reset)                                                                                              \
@@ -237,30 +232,6 @@ void a64_cpu_debug_load(const struct a64_debug *d)
     }
     switch (debug_watchpoints()) {
         EACH_DEBUG(LOAD_WP)
-    default:
-        break;
-    }
-}
-
-void a64_cpu_debug_save(struct a64_debug *d)
-{
-#define SAVE_BP(n)                                                                                                     \
-    case n:                                                                                                            \
-        d->bvr[n] = sysreg_read(S2_0_C0_C##n##_4);                                                                     \
-        d->bcr[n] = sysreg_read(S2_0_C0_C##n##_5);                                                                     \
-        __attribute__((fallthrough));
-#define SAVE_WP(n)                                                                                                     \
-    case n:                                                                                                            \
-        d->wvr[n] = sysreg_read(S2_0_C0_C##n##_6);                                                                     \
-        d->wcr[n] = sysreg_read(S2_0_C0_C##n##_7);                                                                     \
-        __attribute__((fallthrough));
-    switch (debug_breakpoints()) {
-        EACH_DEBUG(SAVE_BP)
-    default:
-        break;
-    }
-    switch (debug_watchpoints()) {
-        EACH_DEBUG(SAVE_WP)
     default:
         break;
     }

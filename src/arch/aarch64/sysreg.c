@@ -51,36 +51,41 @@ static uint64_t debug_read(struct a64_vcpu *v, uint32_t key)
     return *debug_register(v, key);
 }
 
+/* See struct a64_debug. */
+static void debug_update(const struct a64_vcpu *v)
+{
+    uint64_t mdscr = v->debug.mdscr & ~(v->debug.os_lock ? MDSCR_SS | MDSCR_MDE : 0);
+
+    if ((mdscr & MDSCR_MDE) != 0) {
+        a64_cpu_debug_load(&v->debug);
+    }
+    a64_cpu_sys_write(A64_MDSCR_EL1, mdscr);
+}
+
 static void debug_write(struct a64_vcpu *v, uint32_t key, uint64_t value)
 {
     *debug_register(v, key) = value;
+    debug_update(v);
 }
 
 static uint64_t mdscr_read(struct a64_vcpu *v, uint32_t key)
 {
-    (void)v;
     (void)key;
-    return a64_cpu_sys_read(A64_MDSCR_EL1);
+    return v->debug.mdscr;
 }
 
-/*
- * With MDE the breakpoints count: they go into the hardware, and the guest then has it to itself until it loses the
- * pCPU.
- */
 static void mdscr_write(struct a64_vcpu *v, uint32_t key, uint64_t value)
 {
     (void)key;
-    a64_cpu_sys_write(A64_MDSCR_EL1, value & (MDSCR_SS | MDSCR_TDCC | MDSCR_KDE | MDSCR_MDE));
-    if ((value & MDSCR_MDE) != 0) {
-        a64_debug_load(v);
-        a64_cpu_mdcr_write(v->controls.mdcr);
-    }
+    v->debug.mdscr = value & (MDSCR_SS | MDSCR_TDCC | MDSCR_KDE | MDSCR_MDE);
+    debug_update(v);
 }
 
 static void oslar_write(struct a64_vcpu *v, uint32_t key, uint64_t value)
 {
     (void)key;
     v->debug.os_lock = (value & 1U) != 0;
+    debug_update(v);
 }
 
 static uint64_t oslsr_read(struct a64_vcpu *v, uint32_t key)

@@ -150,11 +150,6 @@ void a64_cpu_hcr_write(uint64_t hcr)
     a64_model_cpu()->controls.hcr = hcr;
 }
 
-void a64_cpu_mdcr_write(uint64_t mdcr)
-{
-    a64_model_cpu()->controls.mdcr = mdcr;
-}
-
 void a64_cpu_fp_load(const struct a64_fp *fp)
 {
     a64_model_cpu()->fp = *fp;
@@ -177,12 +172,6 @@ void a64_cpu_debug_load(const struct a64_debug *debug)
 {
     debug_copy(&a64_model_cpu()->debug, debug);
     a64_model_cpu()->debug_loads++;
-}
-
-void a64_cpu_debug_save(struct a64_debug *debug)
-{
-    debug_copy(debug, &a64_model_cpu()->debug);
-    a64_model_cpu()->debug_saves++;
 }
 
 void a64_cpu_cntv_load(uint64_t ctl, uint64_t cval)

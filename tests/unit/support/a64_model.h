@@ -31,7 +31,7 @@ struct a64_model_cpu {
     uint32_t irq;
     a64_guest *guest;
     jmp_buf leave;
-    unsigned entries, controls_loads, sys_loads, sys_saves, debug_loads, debug_saves, flushes_local;
+    unsigned entries, controls_loads, sys_loads, sys_saves, debug_loads, flushes_local;
     uint64_t flushed_vttbr; /* VTTBR_EL2 at the last a64_cpu_tlb_flush_local() */
 };
 
