@@ -98,6 +98,7 @@ int vgicv3_pulse(struct vgicv3_cpu *cpu, uint32_t irq)
     word = vgicv3_word(cpu, irq / 32);
     spin_lock(&cpu->gic->lock);
     word->latch |= 1U << irq % 32;
+    word->wired &= ~(1U << irq % 32);
     vgicv3_changed(cpu->gic, word, 1U << irq % 32);
     vgicv3_unlock(cpu->gic, NULL);
     return AXVM_OK;

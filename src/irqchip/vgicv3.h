@@ -60,6 +60,7 @@ struct vgicv3_word {
     uint32_t active; /* of those in list registers: as of the last fold */
     uint32_t in_lr;
     uint32_t hardware; /* the physical interrupt of this number is active until the guest has deactivated this one */
+    uint32_t wired;    /* if also in `hardware`: pending by the physical wire alone, and no longer than that is up */
     uint32_t lr_latch; /* the list register was made pending by `latch`, which was cleared then */
     uint32_t forced;   /* the guest wrote `active` since: it overrides the list register at the next fold */
     uint32_t dirty;    /* to be looked at by the next sync of whoever holds it or gets it */
@@ -100,6 +101,7 @@ struct vgicv3_cpu {
 struct vgicv3 {
     struct spinlock lock;
     struct axvm *vm;
+    bool (*wire)(struct axvm_vcpu *vcpu, uint32_t irq); /* of a vCPU's physical interrupts, where it is resident */
     unsigned cpu_count;
     struct vgicv3_cpu *cpus[AXVM_MAX_VCPUS];
     uint32_t affinity[AXVM_MAX_VCPUS]; /* Aff3.Aff2.Aff1.Aff0, a byte each */
@@ -149,8 +151,13 @@ void vgicv3_set_private_line(struct vgicv3_cpu *cpu, uint32_t irq, bool level);
 
 /*
  * The running vCPU's physical private interrupt `irq` fired, and stays active: deliver it as its own, linked to the
- * hardware (the guest's EOI deactivates it). The vCPU is resident here. Once it has fired it is pending until the guest
- * has taken it, also if the guest quiets its source first: as with a real GIC when the guest is not quick enough.
+ * hardware (the guest's EOI deactivates it). The vCPU is resident here.
+ *
+ * It is level-sensitive: when the guest quiets its source before taking it, it is pending no more (IHI 0069 4.1.2).
+ * List registers know nothing of that, and the guest does it without an exit; so the wire is looked at whenever the
+ * GIC's state is (the guest reads pending state, waits, loses the pCPU, or something else changes about its
+ * interrupts). A guest that does none of this between quieting the source and taking interrupts gets one for nothing,
+ * as from a real GIC that hasn't noticed yet; drivers look at the source.
  */
 void vgicv3_hardware_irq(struct vgicv3_cpu *cpu, uint32_t irq);
 

@@ -68,7 +68,8 @@ static void write_lr(struct vgicv3_cpu *cpu, unsigned n, uint64_t lr)
 
 /*
  * How list register and hardware go together: one that is linked can't be pending and active (IHI 0069 12.4.6), so for
- * that case the link is done by hand: the list register reports the EOI, and release_hardware() deactivates.
+ * that case the link is done by hand: the list register reports the EOI, and release_hardware() deactivates. The same
+ * for one that is pending whatever its wire does: what is linked and pending is the wire's.
  */
 static uint64_t compose(const struct vgicv3_word *word, unsigned i, bool pending)
 {
@@ -79,7 +80,7 @@ static uint64_t compose(const struct vgicv3_word *word, unsigned i, bool pending
 
     lr |= (word->group1 & bit) != 0 ? ICH_LR_GROUP1 : 0;
     lr |= (pending ? ICH_LR_PENDING : 0) | (active ? ICH_LR_ACTIVE : 0);
-    if ((word->hardware & bit) != 0 && !(pending && active)) {
+    if ((word->hardware & bit) != 0 && !(pending && (active || (word->wired & bit) == 0))) {
         return lr | ICH_LR_HW | (uint64_t)irq << ICH_LR_PINTID_SHIFT;
     }
     if (((word->level & ~word->edge) | word->hardware) & bit) {
@@ -434,9 +435,35 @@ static void settle(struct vgicv3_cpu *cpu)
     }
 }
 
+static bool is_pending_by_wire(const struct vgicv3_word *word, unsigned i)
+{
+    if ((word->in_lr >> i & 1) != 0) {
+        return (ich_lr_read(word->slot[i]) & ICH_LR_STATE) == ICH_LR_PENDING;
+    }
+    return ((word->latch & ~word->active) >> i & 1) != 0;
+}
+
+/* Physical interrupts whose wire has fallen before the guest took them. */
+static void look_at_wires(struct vgicv3_cpu *cpu)
+{
+    struct vgicv3_word *word = &cpu->private;
+
+    for (uint32_t todo = word->hardware & word->wired; todo != 0; todo &= todo - 1) {
+        unsigned i = lowest_bit(todo);
+
+        if (is_pending_by_wire(word, i) && !cpu->gic->wire(cpu->vcpu, i)) {
+            word->latch &= ~(1U << i);
+            word->lr_latch &= ~(1U << i);
+            word->dirty |= 1U << i;
+            cpu->dirty_words |= 1U;
+        }
+    }
+}
+
 static void sync_locked(struct vgicv3_cpu *cpu)
 {
     vgicv3_merge_inbox(cpu);
+    look_at_wires(cpu);
     settle(cpu);
     if (cpu->lr_eoi != 0) {
         mark_eoi(cpu);
@@ -509,6 +536,7 @@ void vgicv3_load(struct vgicv3_cpu *cpu)
 void vgicv3_save(struct vgicv3_cpu *cpu)
 {
     spin_lock(&cpu->gic->lock);
+    look_at_wires(cpu);
     fold_all(cpu);
     settle(cpu);
     cpu->lr_waiting = false;
@@ -547,6 +575,7 @@ void vgicv3_hardware_irq(struct vgicv3_cpu *cpu, uint32_t irq)
         fold(cpu, n);
         write_lr(cpu, n, 0);
     }
+    word->wired = (word->wired & ~(1U << irq)) | (~word->latch & 1U << irq);
     word->hardware |= 1U << irq;
     latch(cpu, 1U << irq);
     sync_locked(cpu);

@@ -127,6 +127,7 @@ static uint32_t active_read(const struct access *a)
 static void pending_set(const struct access *a, uint32_t value)
 {
     a->word->latch |= value;
+    a->word->wired &= ~value;
     vgicv3_changed(a->gic, a->word, value);
 }
 
@@ -220,21 +221,28 @@ static inline struct vgicv3_word *word_at(struct vgicv3 *gic, struct vgicv3_cpu 
 
 /* ---- Access to pending and active state -------------------------------------------------------------------------- */
 
+/* Those that may be in another state by now than the word says, or by what only the vCPU's own pCPU sees. */
+static uint32_t volatile_state(const struct vgicv3_word *word)
+{
+    return word->in_lr | word->active | (word->latch & word->hardware);
+}
+
 /*
  * The vCPUs that know better about some of these than the word does: they have them in list registers, or EOIs of
- * active ones that have no list register may only be counted yet.
+ * active ones that have no list register may only be counted yet, or they have the wire by which they are pending.
  */
 static uint64_t holders(const struct access *a, uint32_t mask)
 {
     const struct vgicv3_word *word = a->word;
     uint64_t cpus = 0;
 
-    for (uint32_t todo = mask & (word->in_lr | word->active); todo != 0; todo &= todo - 1) {
-        unsigned bit = lowest_bit(todo), owner = word->owner[bit];
+    for (uint32_t todo = mask & volatile_state(word); todo != 0; todo &= todo - 1) {
+        unsigned bit = lowest_bit(todo), holder = vgicv3_holder(word, bit);
+        uint32_t needed = (word->latch & word->hardware) >> bit & 1 ? ICH_HCR_EN : ICH_HCR_LRENPIE;
 
         if ((word->in_lr >> bit & 1) != 0 ||
-            (owner != VGICV3_NO_VCPU && (a->gic->cpus[owner]->hcr & ICH_HCR_LRENPIE) != 0)) {
-            cpus |= UINT64_C(1) << owner;
+            (holder != VGICV3_NO_VCPU && (a->gic->cpus[holder]->hcr & needed) != 0)) {
+            cpus |= UINT64_C(1) << holder;
         }
     }
     return cpus;
@@ -251,7 +259,7 @@ static void ask(const struct access *a, struct vgicv3_cpu *cpu, uint32_t mask)
     }
     cpu->awaited = cpus & ~self;
     if (cpu->awaited != 0) {
-        vgicv3_mark(a->gic, a->word, mask & (a->word->in_lr | a->word->active));
+        vgicv3_mark(a->gic, a->word, mask & volatile_state(a->word));
     }
 }
 

@@ -3,6 +3,7 @@
 #include "support/a64_machine.h"
 #include "support/random.h"
 
+#include "arch/aarch64/hcr.h"
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -280,6 +281,7 @@ static void guest_enables_timer(struct a64_frame *frame)
 static void guest_suspends_with_interrupt_pending(struct a64_frame *frame)
 {
     guest_enables_timer(frame);
+    a64_model_cpu()->cntv_ctl = CNT_CTL_ENABLE; /* due since ever */
     a64_guest_irq(frame, AXVM_IRQ_GUEST, 27);
     assert_int_equal(a64_guest_hvc(frame, CPU_SUSPEND, 0, 0, 0), 0);
     frame->x[20] = 1;

@@ -494,6 +494,7 @@ static void test_a_wait_ends_when_another_vcpu_enables_the_interrupt(void **stat
 static void guest_takes_cntv(struct a64_frame *frame)
 {
     guest_enables_interrupts(frame);
+    guest_arms_cntv(frame);
     a64_guest_irq(frame, AXVM_IRQ_GUEST, PPI_CNTV);
     assert_int_equal(ich_model_ack(1), PPI_CNTV);
 }
@@ -518,12 +519,67 @@ static void test_physical_interrupt_is_active_while_its_guest_handles_it(void **
     struct axvm *other = a64_machine_vm(1, NULL);
 
     (void)state;
+    cntv_cval = 0;
     run(guest_takes_cntv);
     assert_true(fake_hal_irq_active(0, PPI_CNTV));
     a64_machine_run(other, 0, guest_sees_ppi_inactive);
     run(guest_ends_cntv);
     a64_machine_run(other, 0, guest_sees_ppi_inactive);
     run(guest_sees_ppi_inactive);
+}
+
+/* What makes the output fall after it fired: by x20. */
+static void guest_quiets_cntv(uint64_t how)
+{
+    struct a64_model_cpu *cpu = a64_model_cpu();
+
+    switch (how) {
+    case 0:
+        cpu->cntv_cval += 100;
+        break;
+    case 1:
+        cpu->cntv_ctl = CNT_CTL_ENABLE | CNT_CTL_IMASK;
+        break;
+    default:
+        cpu->cntv_ctl = 0;
+        break;
+    }
+}
+
+#define GICR_ISPENDR0 0x080b0200
+
+static uint64_t guest_load(struct a64_frame *frame, uint64_t at)
+{
+    a64_guest_load(frame, at, 4, 1, 0);
+    return frame->x[1];
+}
+
+static void guest_quiets_cntv_with_interrupts_masked(struct a64_frame *frame)
+{
+    guest_enables_interrupts(frame);
+    guest_arms_cntv(frame);
+    a64_guest_irq(frame, AXVM_IRQ_GUEST, PPI_CNTV);
+    assert_int_equal(guest_load(frame, GICR_ISPENDR0), 1U << PPI_CNTV);
+    assert_true(ich_model_signalled(1));
+    guest_quiets_cntv(frame->x[20]);
+    assert_int_equal(guest_load(frame, GICR_ISPENDR0), 0);
+    assert_false(ich_model_signalled(1));
+    assert_false(fake_hal_irq_active(0, PPI_CNTV));
+    guest_arms_cntv(frame);
+    a64_guest_irq(frame, AXVM_IRQ_GUEST, PPI_CNTV);
+    assert_int_equal(ich_model_ack(1), PPI_CNTV);
+    ich_model_eoi(1, PPI_CNTV);
+    assert_false(fake_hal_irq_active(0, PPI_CNTV));
+}
+
+static void test_no_interrupt_of_a_timer_that_was_quieted_first(void **state)
+{
+    (void)state;
+    cntv_cval = 0;
+    for (uint64_t how = 0; how < 3; how++) {
+        a64_machine_vcpu(vm, 0)->frame.x[20] = how;
+        run(guest_quiets_cntv_with_interrupts_masked);
+    }
 }
 
 /* ---- Suspend ---- */
@@ -706,6 +762,7 @@ int main(void)
         TEST(test_a_timer_that_is_due_and_cannot_interrupt_ends_no_wait),
         TEST(test_a_wait_ends_when_another_vcpu_enables_the_interrupt),
         TEST(test_physical_interrupt_is_active_while_its_guest_handles_it),
+        TEST(test_no_interrupt_of_a_timer_that_was_quieted_first),
         TEST(test_virtual_time_stands_still_while_suspended),
         TEST(test_a_wait_lasts_longer_by_the_time_it_was_suspended),
         TEST(test_a_deadline_that_passes_while_suspended_has_not_passed),

@@ -825,6 +825,117 @@ static void it_moves_with_its_vcpu(void **state)
     assert_false(vgicv3_hardware_active(&m->cpus[0], TIMER));
 }
 
+/* ---- The wire of a physical interrupt, which may fall before the guest takes it ---- */
+
+static void not_pending_any_more(unsigned v)
+{
+    assert_false(gic_signalled(v));
+    assert_int_equal(gic_ack(v), GIC_SPURIOUS);
+    assert_false(physically_active(v));
+    gic_physical_irq(v, TIMER);
+    ack_and_eoi(v, TIMER);
+}
+
+static void pending_state_as_read_follows_the_physical_wire(void **state)
+{
+    (void)state;
+    gic_physical_irq(0, TIMER);
+    assert_true(gic_bit_read(0, GIC_ISPENDR, TIMER));
+    assert_true(gic_signalled(0));
+    gic_physical_wire_falls(0, TIMER);
+    assert_false(gic_bit_read(0, GIC_ISPENDR, TIMER));
+    not_pending_any_more(0);
+}
+
+static void so_it_does_when_disabled(void **state)
+{
+    (void)state;
+    gic_bit_write(0, GIC_ICENABLER, TIMER);
+    gic_physical_irq(0, TIMER);
+    assert_true(gic_bit_read(0, GIC_ISPENDR, TIMER));
+    gic_physical_wire_falls(0, TIMER);
+    assert_false(gic_bit_read(0, GIC_ISPENDR, TIMER));
+    gic_bit_write(0, GIC_ISENABLER, TIMER);
+    not_pending_any_more(0);
+}
+
+static void so_another_vcpu_reads_it(void **state)
+{
+    (void)state;
+    for (int enabled = 0; enabled < 2; enabled++) {
+        gic_bit_write(1, enabled ? GIC_ISENABLER : GIC_ICENABLER, TIMER);
+        gic_physical_irq(1, TIMER);
+        assert_int_equal(gicr_read(0, 1, GICR_SGI_BASE + GIC_ISPENDR, 4), 1U << TIMER);
+        gic_physical_wire_falls(1, TIMER);
+        assert_int_equal(gicr_read(0, 1, GICR_SGI_BASE + GIC_ISPENDR, 4), 0);
+        assert_false(physically_active(1));
+    }
+    not_pending_any_more(1);
+}
+
+static void the_wire_is_looked_at_when_anything_else_changes(void **state)
+{
+    (void)state;
+    gic_physical_irq(0, TIMER);
+    gic_physical_wire_falls(0, TIMER);
+    gic_pulse(0, PPI);
+    ack_and_eoi(0, PPI);
+    not_pending_any_more(0);
+}
+
+static void it_ends_no_wait_when_its_wire_has_fallen(void **state)
+{
+    (void)state;
+    gic_physical_irq(0, TIMER);
+    assert_true(vgicv3_pending(&m->cpus[0]));
+    gic_physical_wire_falls(0, TIMER);
+    assert_false(vgicv3_pending(&m->cpus[0]));
+    not_pending_any_more(0);
+}
+
+static void a_wire_that_fell_is_forgotten_with_residence(void **state)
+{
+    (void)state;
+    gic_physical_irq(0, TIMER);
+    gic_physical_wire_falls(0, TIMER);
+    gic_save(0);
+    assert_false(vgicv3_hardware_active(&m->cpus[0], TIMER));
+    gic_load(0, 5);
+    not_pending_any_more(0);
+}
+
+static void one_that_was_taken_stays_active_when_its_wire_falls(void **state)
+{
+    (void)state;
+    gic_physical_irq(0, TIMER);
+    assert_int_equal(gic_ack(0), TIMER);
+    gic_physical_wire_falls(0, TIMER);
+    assert_true(gic_bit_read(0, GIC_ISACTIVER, TIMER));
+    assert_true(physically_active(0));
+    gic_eoi(0, TIMER);
+    not_pending_any_more(0);
+}
+
+/* GICR_ISPENDR0 (IHI 0069 12.11): what was set pending is until it is taken or cleared. */
+static void what_the_guest_set_pending_stays_so_without_the_wire(void **state)
+{
+    (void)state;
+    for (int again = 0; again < 2; again++) {
+        gic_physical_irq(0, TIMER);
+        gic_bit_write(0, GIC_ISPENDR, TIMER);
+        gic_physical_wire_falls(0, TIMER);
+        assert_true(gic_bit_read(0, GIC_ISPENDR, TIMER));
+        ack_and_eoi(0, TIMER);
+        not_pending_any_more(0);
+    }
+    gic_bit_write(0, GIC_ISPENDR, TIMER);
+    gic_physical_irq(0, TIMER);
+    gic_physical_wire_falls(0, TIMER);
+    assert_true(gic_bit_read(0, GIC_ISPENDR, TIMER));
+    gic_bit_write(0, GIC_ICPENDR, TIMER);
+    not_pending_any_more(0);
+}
+
 static void one_that_cannot_be_the_guests_is_ignored(void **state)
 {
     (void)state;
@@ -1117,6 +1228,14 @@ int main(void)
         TEST(set_pending_while_active_it_is_delivered_twice_and_deactivated),
         TEST(with_eoimode_1_the_deactivation_is_passed_on),
         TEST(it_moves_with_its_vcpu),
+        TEST(pending_state_as_read_follows_the_physical_wire),
+        TEST(so_it_does_when_disabled),
+        TEST(so_another_vcpu_reads_it),
+        TEST(the_wire_is_looked_at_when_anything_else_changes),
+        TEST(it_ends_no_wait_when_its_wire_has_fallen),
+        TEST(a_wire_that_fell_is_forgotten_with_residence),
+        TEST(one_that_was_taken_stays_active_when_its_wire_falls),
+        TEST(what_the_guest_set_pending_stays_so_without_the_wire),
         TEST(one_that_cannot_be_the_guests_is_ignored),
         TEST(everything_survives_a_move_to_another_pcpu),
         TEST(another_vcpu_on_the_same_pcpu_sees_none_of_it),

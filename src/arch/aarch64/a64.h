@@ -191,6 +191,7 @@ void a64_timer_load(struct a64_vcpu *v);  /* the vCPU is going to run here */
 void a64_timer_save(struct a64_vcpu *v);  /* it loses the pCPU */
 void a64_timer_wait(struct a64_vcpu *v);  /* it waits: `wake` takes over */
 void a64_timer_shift(struct a64_vcpu *v); /* cntvoff has changed, while it doesn't run */
+bool a64_timer_output(struct axvm_vcpu *vcpu, uint32_t irq); /* a private interrupt of the hardware: its level */
 uint64_t a64_cntp_read(struct a64_vcpu *v, unsigned reg); /* op2 of CNTP_*: 0 TVAL, 1 CTL, 2 CVAL */
 void a64_cntp_write(struct a64_vcpu *v, unsigned reg, uint64_t value);
 

@@ -69,6 +69,7 @@ static int vm_init(struct axvm *base)
     vm->vttbr = as_vttbr(&base->as);
     a64_cpu_tlb_flush_vmid(vm->vttbr); /* what a former owner of the VMID left */
     vgicv3_init(&vm->gic, base);
+    vm->gic.wire = a64_timer_output;
     return AXVM_OK;
 }
 

@@ -36,6 +36,7 @@ void a64_cpu_debug_load(const struct a64_debug *debug);
 
 /* The virtual timer. Saving disables it. */
 void a64_cpu_cntv_load(uint64_t ctl, uint64_t cval);
+uint64_t a64_cpu_cntv_ctl(void);
 void a64_cpu_cntv_save(uint64_t *ctl, uint64_t *cval);
 
 /* One Q register of the resident vCPU, 0 to 31: its bytes, the lowest first. */

@@ -243,6 +243,11 @@ void a64_cpu_cntv_load(uint64_t ctl, uint64_t cval)
     sysreg_write(cntv_ctl_el0, ctl);
 }
 
+uint64_t a64_cpu_cntv_ctl(void)
+{
+    return sysreg_read(cntv_ctl_el0);
+}
+
 void a64_cpu_cntv_save(uint64_t *ctl, uint64_t *cval)
 {
     *ctl = sysreg_read(cntv_ctl_el0);

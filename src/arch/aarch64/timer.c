@@ -35,6 +35,22 @@ static uint64_t cntv_deadline(const struct a64_vcpu *v)
     return cval + offset;
 }
 
+/* While it is loaded the guest may have changed it since it fired. */
+bool a64_timer_output(struct axvm_vcpu *vcpu, uint32_t irq)
+{
+    const struct a64_vcpu *v = a64_vcpu(vcpu);
+
+    if (irq != A64_PPI_CNTV) {
+        return true;
+    }
+    if (v->timers.loaded) {
+        uint64_t ctl = a64_cpu_cntv_ctl();
+
+        return unmasked(ctl) && (ctl & CNT_CTL_ISTATUS) != 0;
+    }
+    return cntv_deadline(v) <= hal->ticks();
+}
+
 static void cntv_line(struct a64_vcpu *v, bool up)
 {
     v->timers.line = up;

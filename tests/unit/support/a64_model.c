@@ -191,6 +191,13 @@ bool a64_model_cntv_up(const struct a64_model_cpu *cpu)
     return (cpu->cntv_ctl & (CNT_CTL_ENABLE | CNT_CTL_IMASK)) == CNT_CTL_ENABLE && cntv_met(cpu);
 }
 
+uint64_t a64_cpu_cntv_ctl(void)
+{
+    const struct a64_model_cpu *cpu = a64_model_cpu();
+
+    return cpu->cntv_ctl | (cntv_met(cpu) ? CNT_CTL_ISTATUS : 0);
+}
+
 void a64_cpu_cntv_save(uint64_t *ctl, uint64_t *cval)
 {
     struct a64_model_cpu *cpu = a64_model_cpu();

@@ -21,6 +21,15 @@ static void physically_deactivated(unsigned pcpu, uint32_t irq)
     hal->irq_set_active(irq, false);
 }
 
+static bool wire(struct axvm_vcpu *vcpu, uint32_t irq)
+{
+    if (m->pcpu[vcpu->id] != (int)hal->pcpu_id()) {
+        fprintf(stderr, "gic_machine: vCPU %u's wires can't be seen from here\n", vcpu->id);
+        abort();
+    }
+    return (m->fallen[vcpu->id] >> irq & 1) == 0;
+}
+
 static void on_pcpu_of(unsigned v)
 {
     if (m->pcpu[v] < 0) {
@@ -42,6 +51,7 @@ void gic_power_on(unsigned lrs)
     m->vm.id = 1;
     m->vm.config.cpu_num = GIC_VCPUS;
     vgicv3_init(&m->gic, &m->vm);
+    m->gic.wire = wire;
     m->gic.redist.size = GIC_VCPUS * VGICV3_REDIST_SIZE;
     for (unsigned v = 0; v < GIC_VCPUS; v++) {
         m->vcpus[v].vm = &m->vm;
@@ -314,9 +324,15 @@ void gic_pulse(unsigned v, uint32_t irq)
     }
 }
 
+void gic_physical_wire_falls(unsigned v, uint32_t irq)
+{
+    m->fallen[v] |= 1U << irq;
+}
+
 void gic_physical_irq(unsigned v, uint32_t irq)
 {
     gic_enter(v);
+    m->fallen[v] &= ~(1U << irq);
     hal->irq_set_active(irq, true); /* acknowledged */
     vgicv3_hardware_irq(&m->cpus[v], irq);
     gic_enter(v);

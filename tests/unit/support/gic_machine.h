@@ -32,6 +32,7 @@ struct gic_machine {
     struct vgicv3 gic;
     struct vgicv3_cpu cpus[GIC_VCPUS];
     int pcpu[GIC_VCPUS]; /* where each is resident, or -1 */
+    uint32_t fallen[GIC_VCPUS]; /* wires of physical private interrupts that are down; they come up as they fire */
     unsigned lrs;
     unsigned exits; /* syncs for a request or a maintenance interrupt */
 };
@@ -75,6 +76,7 @@ void gic_wire(uint32_t irq, bool level);
 void gic_private_wire(unsigned v, uint32_t irq, bool level);
 void gic_pulse(unsigned v, uint32_t irq);
 void gic_physical_irq(unsigned v, uint32_t irq); /* fires where the vCPU is */
+void gic_physical_wire_falls(unsigned v, uint32_t irq);
 void gic_save(unsigned v);
 void gic_load(unsigned v, unsigned pcpu);
 
