@@ -312,6 +312,30 @@ static void test_serror_waits_for_its_guest_while_others_run(void **state)
     a64_machine_run(vm, 0, guest_sees_no_serror);
 }
 
+/* EL2 has it masked: without care, it would come when the next guest is entered. */
+static void guest_leaves_an_serror(struct a64_frame *frame)
+{
+    (void)frame;
+    a64_model_cpu()->serror = true;
+}
+
+static void test_serror_that_comes_after_the_exit_is_that_guests(void **state)
+{
+    struct axvm *other = a64_machine_vm(1, NULL);
+
+    (void)state;
+    a64_machine_run(vm, 0, guest_leaves_an_serror);
+    a64_machine_run(vm, 0, guest_takes_serror);
+    a64_machine_run(vm, 0, guest_leaves_an_serror);
+    a64_machine_run(other, 0, guest_sees_no_serror);
+    a64_machine_run(vm, 0, guest_takes_serror);
+    a64_machine_run(vm, 0, guest_leaves_an_serror);
+    axvm_release_vcpu(vm, 0);
+    a64_machine_run(other, 0, guest_sees_no_serror);
+    a64_machine_run(vm, 0, guest_takes_serror);
+    a64_machine_run(vm, 0, guest_sees_no_serror);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, a64_machine_teardown)
 
 int main(void)
@@ -327,6 +351,7 @@ int main(void)
         TEST(test_every_fault_status_ends_in_the_guest),
         TEST(test_serror_becomes_pending_for_the_guest),
         TEST(test_serror_waits_for_its_guest_while_others_run),
+        TEST(test_serror_that_comes_after_the_exit_is_that_guests),
     };
 
     return cmocka_run_group_tests_name("a64_inject", tests, NULL, NULL);

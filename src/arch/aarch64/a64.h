@@ -128,6 +128,10 @@ int a64_exit_sync(struct a64_frame *frame, uint64_t esr);
 int a64_exit_irq(struct a64_frame *frame);
 int a64_exit_serror(struct a64_frame *frame);
 int a64_exit_finish(struct a64_frame *frame, int verdict);
+
+/* exit.c: an SError of what this vCPU, which is resident, has done. */
+void a64_serror(struct a64_vcpu *v);
+
 /*
  * Act on v->base.requests; those of VCPU_REQ_CORE are the core's, and end the run, as does an access of which there is
  * no end yet.

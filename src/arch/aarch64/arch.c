@@ -202,10 +202,14 @@ static void vcpu_load(struct axvm_vcpu *base)
     vgicv3_load(&v->gic);
 }
 
+/* SErrors are masked at EL2: one that is due for what this vCPU has done must not wait until another one is entered. */
 static void vcpu_save(struct axvm_vcpu *base)
 {
     struct a64_vcpu *v = a64_vcpu(base);
 
+    if (a64_cpu_serror_take()) {
+        a64_serror(v);
+    }
     a64_timer_save(v);
     vgicv3_save(&v->gic);
     hal->irq_set_active(A64_PPI_CNTV, false);

@@ -28,6 +28,9 @@ void a64_cpu_sys_write(enum a64_sys reg, uint64_t value);
 uint64_t a64_cpu_hcr_read(void);
 void a64_cpu_hcr_write(uint64_t hcr);
 
+/* Wait for all that this pCPU has begun; true: it has an SError pending, which is taken away from it. */
+bool a64_cpu_serror_take(void);
+
 void a64_cpu_fp_load(const struct a64_fp *fp);
 void a64_cpu_fp_save(struct a64_fp *fp);
 

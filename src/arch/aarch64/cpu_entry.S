@@ -132,6 +132,30 @@ a64_cpu_enter:
     b       resume
     .size a64_cpu_enter, . - a64_cpu_enter
 
+/* bool a64_cpu_serror_unmask(void): whether an SError came while they were not masked. */
+    .global a64_cpu_serror_unmask
+    .type a64_cpu_serror_unmask, %function
+a64_cpu_serror_unmask:
+    mov     w0, wzr
+    msr     daifclr, #4
+serror_window:
+    isb
+    msr     daifset, #4
+    ret
+    .size a64_cpu_serror_unmask, . - a64_cpu_serror_unmask
+
+/* Of EL2's own SErrors, those are expected. */
+serror_el2:
+    stp     x1, x2, [sp, #-16]!
+    mrs     x1, elr_el2
+    adr     x2, serror_window
+    sub     x1, x1, x2
+    cmp     x1, #4
+    ldp     x1, x2, [sp], #16
+    b.hi    host_exception
+    mov     w0, #1
+    eret
+
 /* The vector table (Arm ARM D1.3.1.5). What EL2 itself raises is the host's affair: label host_exception. */
 .macro vector label
     .balign 0x80
@@ -142,9 +166,10 @@ a64_cpu_enter:
     .balign 0x800
     .global a64_vectors
 a64_vectors:
-    .rept 8 /* from EL2 */
+    .rept 7 /* from EL2 */
     vector  host_exception
     .endr
+    vector  serror_el2
     vector  exit_sync /* from EL1 or EL0 under an AArch64 EL1 */
     vector  exit_irq
     vector  exit_irq /* no group-0 interrupt is the host's; irq_handle finds nothing */

@@ -9,7 +9,11 @@
 
 extern const char a64_vectors[];
 
+bool a64_cpu_serror_unmask(void); /* cpu_entry.S */
+
 #define CNTHCTL_EL1PCTEN BIT64(0) /* CNTPCT_EL0 is the guest's to read; CNTP_* (EL1PCEN) trap */
+#define ISR_A BIT64(8)
+#define DISR_A BIT64(31)
 #define ICC_SRE_SRE BIT64(0)
 #define ICC_SRE_DFB BIT64(1)
 #define ICC_SRE_DIB BIT64(2)
@@ -151,6 +155,20 @@ uint64_t a64_cpu_hcr_read(void)
 void a64_cpu_hcr_write(uint64_t hcr)
 {
     sysreg_write(hcr_el2, hcr);
+}
+
+/*
+ * With RAS, ESB (else a NOP) waits for errors, and puts an SError that is masked into DISR_EL1 (Arm ARM D17.2); where it
+ * doesn't, the SError is taken.
+ */
+bool a64_cpu_serror_take(void)
+{
+    __asm__ volatile("dsb sy\n\thint #16\n\tisb" ::: "memory");
+    if (has_ras() && (sysreg_read(DISR_EL1) & DISR_A) != 0) {
+        sysreg_write(DISR_EL1, 0);
+        return true;
+    }
+    return (sysreg_read(isr_el1) & ISR_A) != 0 && a64_cpu_serror_unmask();
 }
 
 void a64_cpu_sys_load(const uint64_t sys[A64_SYS_COUNT])

@@ -171,12 +171,17 @@ int a64_exit_irq(struct a64_frame *frame)
     return A64_RESUME;
 }
 
+void a64_serror(struct a64_vcpu *v)
+{
+    log_warn("vm %u: vcpu %u: SError while it ran; passed on to it", v->base.vm->id, v->base.id);
+    a64_inject_serror(v);
+}
+
 int a64_exit_serror(struct a64_frame *frame)
 {
     struct a64_vcpu *v = vcpu_of(frame);
 
     v->base.stats.others++;
-    log_warn("vm %u: vcpu %u: SError while it ran; passed on to it", v->base.vm->id, v->base.id);
-    a64_inject_serror(v);
+    a64_serror(v);
     return A64_RESUME;
 }

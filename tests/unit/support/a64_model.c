@@ -72,6 +72,9 @@ void a64_cpu_enter(struct a64_frame *frame)
     cpu->entries++;
     if (setjmp(cpu->leave) == 0) {
         for (;;) {
+            if (a64_cpu_serror_take()) {
+                a64_guest_serror(frame);
+            }
             if (cpu->guest != NULL) {
                 cpu->guest(frame);
             }
@@ -138,6 +141,14 @@ uint64_t a64_cpu_sys_read(enum a64_sys reg)
 void a64_cpu_sys_write(enum a64_sys reg, uint64_t value)
 {
     a64_model_cpu()->sys[reg] = value;
+}
+
+bool a64_cpu_serror_take(void)
+{
+    bool pending = a64_model_cpu()->serror;
+
+    a64_model_cpu()->serror = false;
+    return pending;
 }
 
 uint64_t a64_cpu_hcr_read(void)

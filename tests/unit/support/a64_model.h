@@ -25,6 +25,7 @@ struct a64_model_cpu {
     uint64_t sys[A64_SYS_COUNT];
     struct a64_fp fp;
     struct a64_debug debug; /* the four register files */
+    bool serror; /* one is pending */
     uint64_t cntv_ctl, cntv_cval;
     uint64_t far, hpfar;
     enum axvm_irq_result irq_result; /* of the physical interrupt that is being taken */
