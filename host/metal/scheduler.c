@@ -230,12 +230,9 @@ void sched_start(struct sched_vm *vm)
     await_no_more(vm);
 }
 
-/* All its tasks are parked: start it afresh. False: it can't be. */
-static bool restart(struct sched_vm *vm)
+/* It is reset, and all its tasks are parked. False: it can't be booted. */
+static bool start_again(struct sched_vm *vm)
 {
-    if (axvm_reset(vm->vm) != AXVM_OK) {
-        return false;
-    }
     atomic_store(&vm->parked, 0);
     for (unsigned i = 0; i < vm->task_count; i++) {
         atomic_store(&vm->tasks[i].parked, false);
@@ -248,21 +245,43 @@ static bool restart(struct sched_vm *vm)
     return true;
 }
 
-/* The last of its tasks is parked. */
-static void vm_ended(struct sched_vm *vm)
+static void vm_ended(struct sched_vm *vm, enum axvm_state state)
 {
-    enum axvm_state state = axvm_state(vm->vm);
-
-    host_console_end(vm);
-    if (atomic_exchange(&vm->reset_wanted, false) && state == AXVM_STATE_STOPPED) {
-        if (restart(vm)) {
-            return;
-        }
-        state = AXVM_STATE_FAILED;
-    }
     log_info("vm %s: %s", vm->name, state == AXVM_STATE_STOPPED ? "powered off" : axvm_state_name(state));
     host_console_gone(vm);
     count_out();
+}
+
+/*
+ * A part of a reset, in the turn of the task that does it. Nobody is in a guest here, so look for interrupts; none of
+ * them is the guest's whose registers were in the hardware last, for they no longer are.
+ */
+static void reset_step(struct task *task)
+{
+    struct sched_vm *vm = task->vm;
+    int error = axvm_reset_step(vm->vm);
+
+    if (error == AXVM_MORE) {
+        host_poll();
+        return;
+    }
+    task->resets = false;
+    if (error != AXVM_OK || !start_again(vm)) {
+        vm_ended(vm, AXVM_STATE_FAILED);
+    }
+}
+
+/* The last of its tasks is parked. */
+static void all_parked(struct task *last)
+{
+    struct sched_vm *vm = last->vm;
+    enum axvm_state state = axvm_state(vm->vm);
+
+    host_console_end(vm);
+    last->resets = atomic_exchange(&vm->reset_wanted, false) && state == AXVM_STATE_STOPPED;
+    if (!last->resets) {
+        vm_ended(vm, state);
+    }
 }
 
 /*
@@ -277,7 +296,7 @@ static void task_park(struct task *task)
     atomic_store(&task->parked, true);
     parked = atomic_fetch_add(&vm->parked, 1) + 1;
     if (parked == vm->task_count) {
-        vm_ended(vm);
+        all_parked(task);
     } else if (parked == 1) {
         wake_all(vm);
     }
@@ -372,6 +391,9 @@ static void run_task(struct task *task)
 /* A kick says that something has changed. If that is nothing to end the vCPU's wait with, it goes on. */
 static bool is_ready(struct task *task)
 {
+    if (task->resets) {
+        return true;
+    }
     if (!atomic_load(&task->ready) || atomic_load(&task->parked)) {
         return false;
     }
@@ -466,11 +488,18 @@ bool sched_step(struct runqueue *queue)
     } else if (queue->slice.armed) {
         hal->timer_cancel(&queue->slice);
     }
+    if (task->resets && queue->last != task) {
+        axvm_release_vcpu(queue->last->vm->vm, queue->last->vcpu);
+    }
     queue->last = task;
     task->yields = false;
-    atomic_store(&queue->current, task);
-    run_task(task);
-    atomic_store(&queue->current, NULL);
+    if (task->resets) {
+        reset_step(task);
+    } else {
+        atomic_store(&queue->current, task);
+        run_task(task);
+        atomic_store(&queue->current, NULL);
+    }
     task->used += hal->ticks() - queue->since;
     return true;
 }
@@ -478,10 +507,12 @@ bool sched_step(struct runqueue *queue)
 void sched_lost(struct runqueue *queue)
 {
     for (struct task *task = queue->first; task; task = task->next) {
-        if (atomic_load(&task->parked)) {
+        if (task->resets) { /* with which nobody goes on */
+            axvm_fail(task->vm->vm, "a pCPU that it runs on is lost");
+            vm_ended(task->vm, AXVM_STATE_FAILED);
+        } else if (atomic_load(&task->parked)) {
             continue;
-        }
-        if (task->vm->vm) {
+        } else if (task->vm->vm) {
             await_no_more(task->vm);
             axvm_fail(task->vm->vm, "a pCPU that it runs on is lost");
             task_park(task);

@@ -22,7 +22,7 @@
 
 struct sched_vm;
 
-/* used, in_turn and yields are its pCPU's. */
+/* used, in_turn, yields and resets are its pCPU's. */
 struct task {
     struct sched_vm *vm;
     uint32_t vcpu;
@@ -32,6 +32,7 @@ struct task {
     uint64_t used; /* ticks of the pCPU, or what others had used when it came back from a wait */
     bool in_turn;  /* was ready when its pCPU looked last */
     bool yields;   /* has come back from its last turn to give way to others */
+    bool resets;   /* was the last of its VM's to be parked, and has to start the VM again: with that it goes on */
     _Atomic bool ready; /* worth calling axvm_run_vcpu(); true all the while it runs */
     _Atomic bool parked; /* has seen that its VM doesn't run any more */
 };

@@ -105,6 +105,14 @@ int axvm_resume(struct axvm *vm);
  */
 int axvm_reset(struct axvm *vm);
 
+/*
+ * The same a small part at a time, none of which takes long, however much RAM there is: AXVM_MORE, which is positive,
+ * until there is no more to do; then as axvm_reset(). One caller, who doesn't stop before that; all others get
+ * AXVM_EBUSY meanwhile.
+ */
+#define AXVM_MORE 1
+int axvm_reset_step(struct axvm *vm);
+
 /* Any state -> failed, with the reason in the log; the vCPUs leave. */
 void axvm_fail(struct axvm *vm, const char *reason);
 

@@ -12,6 +12,8 @@
 
 typedef unsigned long long ull;
 
+#define LOAD_STEP (UINT64_C(256) << 10) /* of a reset */
+
 /* ---- Configuration ---- */
 
 struct log_report {
@@ -134,20 +136,43 @@ static int probe(const struct axvm *vm, struct image images[AXVM_IMAGE_COUNT])
     return AXVM_OK;
 }
 
+/* Which part of all that is to be loaded, one image after the other. */
+struct load {
+    struct axvm *vm;
+    uint64_t skip; /* so many bytes are loaded already */
+    uint64_t room; /* so many may be, now */
+    bool more;     /* that wasn't enough */
+};
+
+static uint64_t take(uint64_t *from, uint64_t most)
+{
+    uint64_t part = *from < most ? *from : most;
+
+    *from -= part;
+    return part;
+}
+
 /* RAM is zeroed when this is called: pieces without content, an ELF's BSS, are there already. */
 static int load_piece(void *context, gpa_t to, const void *from, uint64_t size)
 {
-    struct axvm *vm = context;
-    int error = from == NULL ? AXVM_OK : addrspace_load(&vm->as, to, from, size);
+    struct load *load = context;
+    uint64_t skipped = from != NULL ? take(&load->skip, size) : size;
+    uint64_t part = take(&load->room, size - skipped);
+    int error = AXVM_OK;
 
+    load->more = load->more || skipped + part < size;
+    to.v += skipped;
+    if (part != 0) {
+        error = addrspace_load(&load->vm->as, to, (const char *)from + skipped, part);
+    }
     return error == AXVM_OK ? AXVM_OK
-                            : fail(error, "VM %u: an image can't be loaded to 0x%llx, 0x%llx bytes", vm->id, (ull)to.v,
-                                   (ull)size);
+                            : fail(error, "VM %u: an image can't be loaded to 0x%llx, 0x%llx bytes", load->vm->id,
+                                   (ull)to.v, (ull)part);
 }
 
-static int load_whole(struct axvm *vm, const struct image *image, gpa_t at)
+static int load_whole(struct load *load, const struct image *image, gpa_t at)
 {
-    return image->data == NULL ? AXVM_OK : load_piece(vm, at, image->data, image->size);
+    return image->data == NULL ? AXVM_OK : load_piece(load, at, image->data, image->size);
 }
 
 static int make_fdt(struct axvm *vm, void *buffer, size_t size)
@@ -160,6 +185,7 @@ static int make_fdt(struct axvm *vm, void *buffer, size_t size)
 
 static int load_fdt(struct axvm *vm)
 {
+    struct load load = {.vm = vm, .room = UINT64_MAX};
     uint64_t size = vm->layout.dtb_size;
     hpa_t frames;
     void *buffer;
@@ -176,23 +202,25 @@ static int load_fdt(struct axvm *vm)
     memset(buffer, 0, size); /* no stranger's data in the gaps of what the guest gets */
     error = make_fdt(vm, buffer, size);
     if (error == AXVM_OK) {
-        error = load_piece(vm, vm->layout.dtb, buffer, fdt_totalsize(buffer) < size ? fdt_totalsize(buffer) : size);
+        error = load_piece(&load, vm->layout.dtb, buffer, fdt_totalsize(buffer) < size ? fdt_totalsize(buffer) : size);
     }
     frames_give(frames, size);
     return error;
 }
 
-static int load_images(struct axvm *vm, const struct image images[AXVM_IMAGE_COUNT])
+/* The device tree comes when all else is there. */
+static int load_images(struct load *load, const struct image images[AXVM_IMAGE_COUNT])
 {
-    int error = load_whole(vm, &images[AXVM_IMAGE_BIOS], vm->layout.bios);
+    struct axvm *vm = load->vm;
+    int error = load_whole(load, &images[AXVM_IMAGE_BIOS], vm->layout.bios);
 
     if (error == AXVM_OK && images[AXVM_IMAGE_KERNEL].data != NULL) {
-        error = image_load(&images[AXVM_IMAGE_KERNEL], vm->layout.kernel, load_piece, vm);
+        error = image_load(&images[AXVM_IMAGE_KERNEL], vm->layout.kernel, load_piece, load);
     }
     if (error == AXVM_OK) {
-        error = load_whole(vm, &images[AXVM_IMAGE_RAMDISK], vm->layout.ramdisk);
+        error = load_whole(load, &images[AXVM_IMAGE_RAMDISK], vm->layout.ramdisk);
     }
-    return error == AXVM_OK ? load_fdt(vm) : error;
+    return error == AXVM_OK && !load->more ? load_fdt(vm) : error;
 }
 
 /* ---- vCPUs ---- */
@@ -237,12 +265,13 @@ static int vcpus_create(struct axvm *vm)
 
 static int build(struct axvm *vm, const struct image images[AXVM_IMAGE_COUNT])
 {
+    struct load load = {.vm = vm, .room = UINT64_MAX};
     int error = arch->vm_init(vm);
 
     error = error != AXVM_OK ? error : memory_map_config(vm);
     error = error != AXVM_OK ? error : vcpus_create(vm);
     error = error != AXVM_OK ? error : device_create_all(vm);
-    return error != AXVM_OK ? error : load_images(vm, images);
+    return error != AXVM_OK ? error : load_images(&load, images);
 }
 
 int build_all(struct axvm *vm)
@@ -264,16 +293,28 @@ int build_all(struct axvm *vm)
     return error;
 }
 
-int build_reset(struct axvm *vm)
+/* The next part of the images. */
+static int reload_images(struct axvm *vm)
 {
+    struct load load = {.vm = vm, .skip = vm->reset.loaded, .room = LOAD_STEP};
     struct image images[AXVM_IMAGE_COUNT];
     int error = probe(vm, images);
 
-    if (error != AXVM_OK) {
-        return error;
+    if (error == AXVM_OK) {
+        error = load_images(&load, images);
     }
-    addrspace_zero(&vm->as);
-    error = load_images(vm, images);
+    vm->reset.loaded += LOAD_STEP;
+    return error == AXVM_OK && load.more ? AXVM_MORE : error;
+}
+
+int build_reset(struct axvm *vm)
+{
+    int error;
+
+    if (addrspace_zero(&vm->as, &vm->reset.zeroed)) {
+        return AXVM_MORE;
+    }
+    error = reload_images(vm);
     if (error != AXVM_OK) {
         return error;
     }

@@ -21,7 +21,7 @@ int build_all(struct axvm *vm);
 
 /*
  * As after build_all(): RAM zeroed and loaded, devices and vCPUs as after power-on. All vCPUs are claimed, none
- * resident.
+ * resident. vm->reset is zero at first. AXVM_MORE: it isn't finished, call again.
  */
 int build_reset(struct axvm *vm);
 

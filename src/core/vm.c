@@ -358,21 +358,7 @@ static int claim_all(struct axvm *vm, uint32_t was[AXVM_MAX_VCPUS], const char *
     return AXVM_OK;
 }
 
-/* All vCPUs are claimed, and become free unless something fails. */
-static int reset_claimed(struct axvm *vm)
-{
-    enum axvm_state from = axvm_state(vm);
-    int error = build_reset(vm);
-
-    if (error == AXVM_OK) {
-        error = vm_transition(vm, from, AXVM_STATE_LOADED);
-    } else {
-        axvm_fail(vm, "it can't be reset");
-    }
-    return error;
-}
-
-int axvm_reset(struct axvm *vm)
+static int reset_begin(struct axvm *vm)
 {
     uint32_t was[AXVM_MAX_VCPUS];
     int error = begin(vm, TO(STOPPED) | TO(FAILED), "reset");
@@ -385,13 +371,50 @@ int axvm_reset(struct axvm *vm)
     } else {
         error = claim_all(vm, was, "reset");
     }
+    if (error != AXVM_OK) {
+        end(vm);
+        return error;
+    }
+    vm->reset = (struct vm_reset){.under_way = true, .from = axvm_state(vm)};
+    return AXVM_OK;
+}
+
+static int reset_go_on(struct axvm *vm)
+{
+    int error = build_reset(vm);
+
+    if (error == AXVM_MORE) {
+        return error;
+    }
     if (error == AXVM_OK) {
-        error = reset_claimed(vm);
-        for (uint32_t i = 0; i < vm->vcpu_count; i++) {
-            vcpu_unclaim(vm->vcpus[i], AXVM_VCPU_FREE);
-        }
+        error = vm_transition(vm, vm->reset.from, AXVM_STATE_LOADED);
+    } else {
+        axvm_fail(vm, "it can't be reset");
+    }
+    vm->reset.under_way = false;
+    for (uint32_t i = 0; i < vm->vcpu_count; i++) {
+        vcpu_unclaim(vm->vcpus[i], AXVM_VCPU_FREE);
     }
     end(vm);
+    return error;
+}
+
+int axvm_reset_step(struct axvm *vm)
+{
+    int error = vm->reset.under_way ? AXVM_OK : reset_begin(vm);
+
+    return error == AXVM_OK ? reset_go_on(vm) : error;
+}
+
+int axvm_reset(struct axvm *vm)
+{
+    int error = reset_begin(vm);
+
+    if (error == AXVM_OK) {
+        do {
+            error = reset_go_on(vm);
+        } while (error == AXVM_MORE);
+    }
     return error;
 }
 

@@ -29,6 +29,14 @@ struct vm_region {
     } release;
 };
 
+/* How far a reset is. */
+struct vm_reset {
+    bool under_way;        /* vCPUs are claimed, and the VM is busy with it */
+    enum axvm_state from;  /* where it came from */
+    gpa_t zeroed;          /* RAM below is */
+    uint64_t loaded;       /* bytes of images */
+};
+
 /*
  * Invariants:
  *  - Only boot and resume move to running, and they hold `lock`: whoever holds it and finds another state, and `inside`
@@ -49,6 +57,7 @@ struct axvm {
     uint32_t id;
     struct spinlock lock; /* lifecycle operations, devices and memory regions */
     bool busy;
+    struct vm_reset reset; /* of who has `busy` */
     _Atomic bool built;
     _Atomic uint64_t suspended_at; /* hal ticks when the last vCPU left, while suspended */
     struct arena arena;

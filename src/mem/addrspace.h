@@ -115,8 +115,11 @@ int addrspace_load(struct addrspace *as, gpa_t to, const void *from, uint64_t si
  * AXVM_EFAULT, AXVM_ENOMEM. Good until it is unmapped; what is written by it isn't in the dirty log. */
 int addrspace_buffer(struct addrspace *as, gpa_t addr, void **data, uint64_t *run);
 
-/* RAM back to zeroes: lazy areas are emptied, others zeroed as far as the host can reach them. No vCPU runs. */
-void addrspace_zero(struct addrspace *as);
+/*
+ * RAM back to zeroes: lazy areas are emptied, others zeroed as far as the host can reach them. No vCPU runs. A call does
+ * a small part of it, the first there is from *at on, and moves *at behind that; false: there is none.
+ */
+bool addrspace_zero(struct addrspace *as, gpa_t *at);
 
 /* Whether [start, start+size) is covered by areas of RAM without gaps. */
 bool addrspace_is_ram(struct addrspace *as, gpa_t start, uint64_t size);

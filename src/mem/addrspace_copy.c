@@ -148,29 +148,70 @@ int addrspace_buffer(struct addrspace *as, gpa_t addr, void **data, uint64_t *ru
     return error;
 }
 
-static void area_zero(struct addrspace *as, struct area *area)
-{
-    struct pt_leaf leaf;
-    uint64_t addr = area->gpa.v;
+/* ---- Zeroing ----------------------------------------------------------------------------------------------------- */
 
-    area_log_set(area, area->gpa.v, area->size);
-    if (area->backing == AREA_LAZY) {
-        addrspace_clear(as, area->gpa.v, area->size);
-        return;
-    }
-    while (pagetable_next(&as->table, gpa(addr), area_end(area) - addr, &leaf)) {
-        addrspace_zero_frames(as, leaf.hpa, leaf.size);
-        addr = leaf.gpa.v + leaf.size;
-    }
+/* So much at once: of memory that is zeroed, and of memory that is given back. */
+#define ZERO_STEP (UINT64_C(256) << 10)
+#define CLEAR_STEP (UINT64_C(2) << 20)
+
+static uint64_t part_end(const struct area *area, uint64_t at, uint64_t step)
+{
+    uint64_t end = (at & ~(step - 1)) + step;
+
+    return end < area_end(area) ? end : area_end(area);
 }
 
-void addrspace_zero(struct addrspace *as)
+static uint64_t part_zero(struct addrspace *as, const struct area *area, uint64_t at)
 {
+    uint64_t end = part_end(area, at, ZERO_STEP);
+    struct pt_leaf leaf;
+
+    while (pagetable_next(&as->table, gpa(at), end - at, &leaf)) {
+        uint64_t start = leaf.gpa.v > at ? leaf.gpa.v : at;
+
+        at = leaf.gpa.v + leaf.size < end ? leaf.gpa.v + leaf.size : end;
+        addrspace_zero_frames(as, hpa(leaf.hpa.v + (start - leaf.gpa.v)), at - start);
+    }
+    return end;
+}
+
+/* No leaf is split: that could want a frame. */
+static uint64_t part_clear(struct addrspace *as, const struct area *area, uint64_t at)
+{
+    uint64_t end = part_end(area, at, CLEAR_STEP);
+    struct pt_leaf leaf;
+
+    if (pagetable_find(&as->table, gpa(end - 1), &leaf)) {
+        end = leaf.gpa.v + leaf.size;
+    }
+    addrspace_clear(as, at, end - at);
+    return end;
+}
+
+static uint64_t area_zero(struct addrspace *as, struct area *area, uint64_t at)
+{
+    uint64_t end = area->backing == AREA_LAZY ? part_clear(as, area, at) : part_zero(as, area, at);
+
+    area_log_set(area, at, end - at);
+    return end;
+}
+
+bool addrspace_zero(struct addrspace *as, gpa_t *at)
+{
+    unsigned index;
+    bool found;
+
     spin_lock(&as->lock);
-    for (unsigned i = 0; i < as->area_count; i++) {
-        if (area_is_ram(&as->areas[i])) {
-            area_zero(as, &as->areas[i]);
-        }
+    index = area_index(as, at->v);
+    while (index < as->area_count && !area_is_ram(&as->areas[index])) {
+        index++;
+    }
+    found = index < as->area_count;
+    if (found) {
+        struct area *area = &as->areas[index];
+
+        at->v = area_zero(as, area, at->v > area->gpa.v ? at->v : area->gpa.v);
     }
     spin_unlock(&as->lock);
+    return found;
 }

@@ -638,6 +638,17 @@ static void test_ram_is_what_areas_cover_without_gaps(void **state)
     end();
 }
 
+static unsigned zero_all(void)
+{
+    gpa_t at = gpa(0);
+    unsigned parts = 0;
+
+    while (addrspace_zero(&as, &at)) {
+        parts++;
+    }
+    return parts;
+}
+
 static void test_zeroing_brings_back_the_state_after_power_on(void **state)
 {
     size_t frames;
@@ -656,7 +667,7 @@ static void test_zeroing_brings_back_the_state_after_power_on(void **state)
         guest_write(BASE + offset + 9, 0x99);
     }
     mmu_begin(&mmu);
-    addrspace_zero(&as);
+    zero_all();
     mmu_end(&mmu);
     assert_int_equal(fake_hal_frames_used(), frames);
     assert_false(is_mapped(BASE + KIB(8)));
@@ -664,6 +675,36 @@ static void test_zeroing_brings_back_the_state_after_power_on(void **state)
         assert_true(page_is(BASE + offset, 0));
     }
     assert_true(page_is(BASE + KIB(20), 0x99)); /* a device's registers are none of ours */
+    end();
+}
+
+static void test_zeroing_goes_by_small_parts(void **state)
+{
+    gpa_t at = gpa(GIB(2) + MIB(1));
+
+    (void)state;
+    begin();
+    assert_int_equal(addrspace_map_alloc(&as, gpa(GIB(2)), MIB(4), AXVM_MEM_RW, false), AXVM_OK);
+    assert_int_equal(addrspace_map_alloc(&as, gpa(GIB(2) + MIB(5)), MIB(4), AXVM_MEM_RW, true), AXVM_OK);
+    guest_write(GIB(2) + MIB(1) - 1, 0x99);
+    guest_write(GIB(2) + MIB(1), 0x99);
+    guest_write(GIB(2) + MIB(1) + KIB(256), 0x99);
+    guest_write(GIB(2) + MIB(6) - 1, 0x99);
+    guest_write(GIB(2) + MIB(6), 0x99);
+    assert_true(addrspace_zero(&as, &at));
+    assert_int_equal(at.v, GIB(2) + MIB(1) + KIB(256));
+    assert_int_equal(guest_read(GIB(2) + MIB(1)), 0);
+    assert_int_equal(guest_read(GIB(2) + MIB(1) - 1), 0x99);
+    assert_int_equal(guest_read(GIB(2) + MIB(1) + KIB(256)), 0x99);
+    at = gpa(GIB(2) + MIB(4));
+    assert_true(addrspace_zero(&as, &at));
+    assert_int_equal(at.v, GIB(2) + MIB(6));
+    assert_false(is_mapped(GIB(2) + MIB(6) - 1));
+    assert_int_equal(guest_read(GIB(2) + MIB(6)), 0x99);
+    assert_int_equal(zero_all(), 16 + 3);
+    assert_false(is_mapped(GIB(2) + MIB(6)));
+    assert_int_equal(leaf_size(GIB(2)), MIB(2));
+    assert_int_equal(guest_read(GIB(2) + MIB(1) - 1), 0);
     end();
 }
 
@@ -721,7 +762,7 @@ static void test_the_dirty_log_notes_writes_until_they_are_fetched(void **state)
     assert_int_equal(leaf_size(GIB(2) + MIB(3)), MIB(2)); /* which the guest can't write anyway: not split */
     assert_int_equal(addrspace_load(&as, gpa(GIB(2) + MIB(3)), bitmap, 2), AXVM_OK);
     assert_true(fetched(GIB(2) + MIB(3)));
-    addrspace_zero(&as);
+    zero_all();
     assert_true(fetched(GIB(2) + MIB(1)));
     assert_true(fetched(GIB(2) + MIB(4) + KIB(64)));
 
@@ -1104,7 +1145,7 @@ static void op_zero(struct range range)
     if (range.count > 3) {
         return; /* seldom */
     }
-    addrspace_zero(&as);
+    zero_all();
     for (unsigned i = 0; i < PAGES; i++) {
         if (model_ram(i)) {
             memset(&bytes[i * KIB(4)], 0, KIB(4));
@@ -1216,6 +1257,7 @@ int main(void)
         TEST(test_buffers_populate_and_reach_to_the_end_of_the_leaf),
         TEST(test_ram_is_what_areas_cover_without_gaps),
         TEST(test_zeroing_brings_back_the_state_after_power_on),
+        TEST(test_zeroing_goes_by_small_parts),
         TEST(test_the_dirty_log_notes_writes_until_they_are_fetched),
         TEST(test_the_dirty_log_follows_changes_of_areas),
         TEST(test_the_dirty_log_is_refused_out_of_order_and_out_of_range),

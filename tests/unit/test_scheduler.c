@@ -31,7 +31,9 @@ struct vm_script {
     enum axvm_state state;
     bool blocked[MAX_VCPUS], pending[MAX_VCPUS]; /* waits; has something to end a wait with */
     bool alone[MAX_VCPUS];
-    unsigned inside, released, resets, boots;
+    unsigned released, resets, boots;
+    unsigned reset_parts, reset_part; /* how many come before the last; which is next */
+    uint64_t reset_time;              /* for a part */
     int reset_error;
     enum axvm_system_event event;
     struct step steps[MAX_VCPUS][8];
@@ -41,6 +43,7 @@ struct vm_script {
 };
 
 static struct vm_script scripts[4];
+static struct vm_script *resident; /* where there is one pCPU: whose vCPU's registers its hardware has */
 static union {
     struct sched_vm vm;
     char frame[4096];
@@ -99,6 +102,13 @@ void host_kick(unsigned pcpu)
 {
     kicks[pcpu]++;
     awake[pcpu] = true;
+}
+
+static void poll(void);
+
+void host_poll(void)
+{
+    poll();
 }
 
 void host_all_ended(void)
@@ -183,11 +193,18 @@ int axvm_set_return_value(struct axvm *vm, uint32_t vcpu, uint64_t value)
 int axvm_release_vcpu(struct axvm *vm, uint32_t vcpu)
 {
     script(vm)->released |= 1U << vcpu;
+    resident = resident == script(vm) ? NULL : resident;
     return AXVM_OK;
 }
 
-int axvm_reset(struct axvm *vm)
+int axvm_reset_step(struct axvm *vm)
 {
+    now += script(vm)->reset_time;
+    if (script(vm)->reset_part++ < script(vm)->reset_parts) {
+        assert_null(resident);
+        return AXVM_MORE;
+    }
+    script(vm)->reset_part = 0;
     script(vm)->resets++;
     if (script(vm)->reset_error == AXVM_OK) {
         script(vm)->state = AXVM_STATE_LOADED;
@@ -237,8 +254,13 @@ int axvm_run_vcpu(struct axvm *vm, uint32_t vcpu, struct axvm_exit *exit)
 {
     struct vm_script *s = script(vm);
 
+    resident = s;
     if (s->behave) {
         exit->kind = s->behave((unsigned)(s - scripts));
+        if (exit->kind == AXVM_EXIT_SYSTEM_DOWN) {
+            s->state = AXVM_STATE_STOPPED;
+            exit->system_down.event = s->event;
+        }
         return AXVM_OK;
     }
     return run_step(s, vcpu, exit);
@@ -658,6 +680,21 @@ static void a_reset_that_fails_ends_the_vm(void **state)
     assert_non_null(strstr(logged, "vm a: failed"));
 }
 
+static void the_vm_of_a_lost_pcpu_is_reset_no_further(void **state)
+{
+    (void)state;
+    scripts[0].steps[0][0].kind = AXVM_EXIT_SYSTEM_DOWN;
+    scripts[0].event = AXVM_SYSTEM_RESET;
+    scripts[0].reset_parts = 1000;
+    boot(vm_a);
+    run_all();
+    assert_int_equal(scripts[0].resets, 0);
+    assert_int_equal(ended, 0);
+    sched_lost(&queues_[0]);
+    assert_int_equal(scripts[0].state, AXVM_STATE_FAILED);
+    assert_int_equal(ended, 1);
+}
+
 static void a_vcpu_that_cannot_run_fails_its_vm_alone(void **state)
 {
     (void)state;
@@ -762,6 +799,11 @@ static enum axvm_exit_kind time_passes(uint64_t end, enum axvm_exit_kind then)
             return then;
         }
     }
+}
+
+static void poll(void)
+{
+    (void)time_passes(now, AXVM_EXIT_NOTHING);
 }
 
 /* Run for so long, then leave like this; if that is to wait, for so long. */
@@ -895,6 +937,26 @@ static void no_ready_vcpu_waits_longer_than_a_slice_for_each_other(void **state)
     }
 }
 
+/* Each takes several slices. */
+static enum axvm_exit_kind asks_for_resets(unsigned vm)
+{
+    scripts[vm].event = AXVM_SYSTEM_RESET;
+    scripts[vm].reset_parts = 99;
+    scripts[vm].reset_time = SLICE / 20;
+    return act(vm, 1, AXVM_EXIT_SYSTEM_DOWN, 0);
+}
+
+static void resets_take_turns_like_all_else(void **state)
+{
+    (void)state;
+    for (unsigned count = 2; count <= 4; count++) {
+        share(count, asks_for_resets, 200);
+        assert_in_range(shares[0].ran * count, 198 * SLICE, 210 * SLICE);
+        assert_in_range(shares[0].gap, 0, (count - 1) * (SLICE + SLICE / 20));
+        assert_in_range(scripts[1].resets, 200 / 5 / count - 1, 200 / 5 / count + 1);
+    }
+}
+
 static enum axvm_exit_kind rests(unsigned vm)
 {
     return act(vm, 50, AXVM_EXIT_HALT, 5 * SLICE);
@@ -969,12 +1031,14 @@ int main(void)
         cmocka_unit_test_setup(a_vm_that_could_not_start_counts_as_ended, two_on_one),
         cmocka_unit_test_setup(reset_starts_a_vm_again, one_on_two),
         cmocka_unit_test_setup(a_reset_that_fails_ends_the_vm, one_on_two),
+        cmocka_unit_test_setup(the_vm_of_a_lost_pcpu_is_reset_no_further, one_alone),
         cmocka_unit_test_setup(a_vcpu_that_cannot_run_fails_its_vm_alone, two_on_one),
         cmocka_unit_test(a_lost_pcpu_fails_its_vms_alone),
         cmocka_unit_test_setup(a_suspended_vm_waits_to_be_resumed, one_alone),
         cmocka_unit_test(nobody_takes_more_than_an_equal_share),
         cmocka_unit_test(all_that_want_an_equal_share_have_it),
         cmocka_unit_test(no_ready_vcpu_waits_longer_than_a_slice_for_each_other),
+        cmocka_unit_test(resets_take_turns_like_all_else),
         cmocka_unit_test(who_has_rested_is_let_in_at_once),
         cmocka_unit_test_setup(a_kick_without_an_interrupt_ends_no_wait, one_alone),
         cmocka_unit_test(who_gives_way_comes_after_all_others),

@@ -433,6 +433,57 @@ static void reset_brings_vcpus_and_devices_back_to_power_on(void **state)
     fake_vm_end(vm);
 }
 
+static void reset_goes_by_parts_and_keeps_others_away_meanwhile(void **state)
+{
+    static unsigned char ramdisk[600 << 10];
+    struct axvm_config config = fake_config(1);
+    struct axvm *vm = fake_vm_create(&config);
+    unsigned parts = 0;
+
+    (void)state;
+    memset(ramdisk, 0x77, sizeof(ramdisk));
+    assert_int_equal(axvm_set_image(vm, AXVM_IMAGE_RAMDISK, ramdisk, sizeof(ramdisk)), AXVM_OK);
+    assert_int_equal(axvm_init(vm), AXVM_OK);
+    for (uint64_t at = 0; at < sizeof(ramdisk); at += 4096) {
+        assert_int_equal(axvm_write_guest(vm, gpa(vm->layout.ramdisk.v + at), "dirt", 4), AXVM_OK);
+    }
+    assert_int_equal(axvm_shutdown(vm), AXVM_OK);
+    while (axvm_reset_step(vm) == AXVM_MORE) {
+        parts++;
+        assert_int_equal(axvm_state(vm), AXVM_STATE_STOPPED);
+        assert_int_equal(axvm_reset(vm), AXVM_EBUSY);
+        assert_int_equal(axvm_destroy(vm), AXVM_EBUSY);
+        assert_int_equal(axvm_boot(vm), AXVM_EBADSTATE);
+        assert_int_equal(axvm_set_gpr(vm, 0, 1, 1), AXVM_EBUSY);
+    }
+    assert_int_equal(parts, FAKE_VM_RAM / KIB(256) + 2);
+    assert_int_equal(axvm_state(vm), AXVM_STATE_LOADED);
+    for (uint64_t at = 0; at < sizeof(ramdisk); at += 4096) {
+        assert_true(guest_has(vm, vm->layout.ramdisk.v + at, ramdisk + at,
+                              sizeof(ramdisk) - at < 4096 ? sizeof(ramdisk) - at : 4096));
+    }
+    assert_true(guest_has(vm, vm->layout.kernel.v, fake_kernel, sizeof(fake_kernel)));
+    assert_int_equal(axvm_boot(vm), AXVM_OK);
+    assert_int_equal(fake_run_on(0, vm, 0), AXVM_EXIT_HALT);
+    fake_vm_end(vm);
+}
+
+static void a_vm_that_fails_while_it_is_reset_stays_failed(void **state)
+{
+    struct axvm *vm = fake_vm_boot(1);
+
+    (void)state;
+    assert_int_equal(axvm_shutdown(vm), AXVM_OK);
+    assert_int_equal(axvm_reset_step(vm), AXVM_MORE);
+    axvm_fail(vm, "for the test");
+    while (axvm_reset_step(vm) == AXVM_MORE) {
+        assert_int_equal(axvm_state(vm), AXVM_STATE_FAILED);
+    }
+    assert_int_equal(axvm_state(vm), AXVM_STATE_FAILED);
+    assert_int_equal(axvm_reset(vm), AXVM_OK);
+    fake_vm_end(vm);
+}
+
 static void a_reset_that_goes_wrong_fails_the_vm_and_can_be_tried_again(void **state)
 {
     struct axvm *vm = fake_vm_boot(1);
@@ -550,6 +601,8 @@ int main(void)
         TEST(a_region_that_is_only_in_part_the_hosts_is_refused),
         TEST(reset_zeroes_ram_and_loads_the_images_again),
         TEST(reset_brings_vcpus_and_devices_back_to_power_on),
+        TEST(reset_goes_by_parts_and_keeps_others_away_meanwhile),
+        TEST(a_vm_that_fails_while_it_is_reset_stays_failed),
         TEST(a_reset_that_goes_wrong_fails_the_vm_and_can_be_tried_again),
         TEST(destroy_gives_everything_back),
         TEST(a_vm_that_was_never_initialized_goes_back_too),
