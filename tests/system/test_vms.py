@@ -4,10 +4,13 @@ import re
 
 import pytest
 
-from support import NEXT_VM, PASS, PROMPT, Monitor, Shell
+from support import NEXT_VM, PASS, PROMPT, Monitor, Shell, write_vm
 
 # How QEMU's monitor shows what a CPU runs, and what that is in the hypervisor: exception level, virtualization mode.
 LEVELS = {"aarch64": (r"PSTATE=\S+ \S+ (?:NS )?EL(\d)", "2"), "riscv64": (r"\n V +=  +(\d)", "0")}
+
+SLICE_US = 10_000  # the scheduler's: what a vCPU waits at most for each other of its pCPU
+PART_US = 1_000    # the most that the hypervisor does at once
 
 
 def quiet_vm(arch, directory, name="linux", **keys):
@@ -138,6 +141,32 @@ def test_a_wild_guest_doesnt_stop_linux(start, tmp_path, arch):
     machine = start(quiet_vm(arch, tmp_path, "one", cpus=2), arch.guest_vm(tmp_path, "storm"), smp=2)
     one = Shell(machine)
     assert "agree" in one.run("smpstress 3")
+
+
+# ---- Shares of a CPU ----
+
+
+def run_beside_marker(start, directory, arch, neighbour, beats=20):
+    """
+    Both on one CPU, in a time of instructions. The marker says how long it was kept from running, and from its
+    interrupts; then nothing ends QEMU but the test.
+    """
+    marker = write_vm(directory, "marker", kernel_path=arch.guest("marker.bin"), cmdline=f"beats={beats}", memory="16M")
+    machine = start(marker, neighbour, smp=1, qemu_args=["-icount", "shift=0,sleep=off"])
+    machine.expect("axvm: vm marker: powered off")
+    assert "GUEST PASS: 0 failed" in machine.log
+    said = re.findall(r"beat (\d+): without the CPU at most (\d+) us, interrupts at most (\d+) us late", machine.log)
+    assert int(said[-1][0]) == beats
+    assert max(int(gap) for _, gap, _ in said) < SLICE_US + PART_US
+    assert max(int(late) for _, _, late in said) < SLICE_US + PART_US
+    return machine.log
+
+
+@pytest.mark.parametrize("lazy", [False, True], ids=["eager", "lazy"])
+def test_a_vm_of_much_ram_that_resets_again_and_again_takes_turns(start, tmp_path, arch, lazy):
+    log = run_beside_marker(start, tmp_path, arch, arch.guest_vm(tmp_path, "reset", memory="512M", lazy=lazy))
+    assert log.count("reset: marked") > 2
+    assert "FAIL" not in log
 
 
 # ---- CPUs ----
