@@ -482,6 +482,9 @@ static void test_only_loads_and_stores_access_memory(void **state)
     (void)state;
     random_start("other");
     assert_int_equal(a64_decode(0xd50b7423).kind, A64_INSN_ZERO); /* dc zva, x3 */
+    assert_int_equal(a64_decode(0xd50b7463).kind, A64_INSN_ZERO); /* dc gva, x3 */
+    assert_int_equal(a64_decode(0xd50b7483).kind, A64_INSN_ZERO); /* dc gzva, x3 */
+    assert_int_equal(a64_decode(0xd50b7443).kind, A64_INSN_OTHER);
     assert_int_equal(a64_decode(0xd50b7423).rt, 3);
     assert_int_equal(a64_decode(0xd50b7a23).kind, A64_INSN_OTHER); /* dc cvac, x3 */
     assert_int_equal(a64_decode(0xd503201f).kind, A64_INSN_OTHER); /* nop */
@@ -490,7 +493,7 @@ static void test_only_loads_and_stores_access_memory(void **state)
     for (unsigned i = 0; i < 1000000; i++) {
         uint32_t word = (uint32_t)random_u64();
 
-        if ((word & 0x0a000000) != 0x08000000 && (word & ~0x1fU) != 0xd50b7420) {
+        if ((word & 0x0a000000) != 0x08000000 && (word & ~0xffU) != 0xd50b7400) {
             assert_int_equal(a64_decode(word).kind, A64_INSN_OTHER);
         }
     }

@@ -327,6 +327,28 @@ static void test_cpu_on_starts_the_vcpu_of_that_mpidr(void **state)
     assert_int_equal(a64_model_cpu()->sys[A64_SCTLR_EL1] & 0x1005, 0); /* MMU and caches off */
 }
 
+/* DEN 0022, 6.4: SCTLR_EL1.EE is as the caller has it. */
+static void test_cpu_on_starts_it_in_the_callers_byte_order(void **state)
+{
+    struct axvm *vm = a64_machine_vm(2, NULL);
+    const uint64_t ee = UINT64_C(1) << 25, reset = 0x30d00800;
+
+    (void)state;
+    for (unsigned round = 0; round < 4; round++) {
+        uint64_t callers = round % 2 == 0 ? ee : 0;
+
+        assert_int_equal(result_of(vm, 0, VERSION, 0, 0, 0), 0x10001);
+        a64_model_cpu()->sys[A64_SCTLR_EL1] = reset | callers;
+        assert_int_equal(exit_of(vm, 0, CPU_ON, 1, MACHINE_RAM + 0x1000, 42).kind, AXVM_EXIT_CPU_UP);
+        a64_machine_pcpu(1);
+        assert_int_equal(a64_machine_run(vm, 1, NULL).kind, AXVM_EXIT_EXTERNAL_INTERRUPT);
+        assert_int_equal(a64_model_cpu()->sys[A64_SCTLR_EL1], reset | callers);
+        assert_int_equal(a64_machine_vcpu(vm, 1)->frame.pc, MACHINE_RAM + 0x1000);
+        assert_int_equal(exit_of(vm, 1, CPU_OFF, 0, 0, 0).kind, AXVM_EXIT_CPU_DOWN);
+        a64_machine_pcpu(0);
+    }
+}
+
 /* A 32-bit call has 32-bit arguments: a target with Aff3 can't be named, an address above 4 GiB can't be given. */
 static void test_cpu_on_32_sees_half_of_its_arguments(void **state)
 {
@@ -613,6 +635,7 @@ int main(void)
         BOTH(test_suspend_refuses_reserved_bits_of_the_power_state),
         BOTH(test_suspend_with_an_interrupt_pending_returns_at_once),
         BOTH(test_cpu_on_starts_the_vcpu_of_that_mpidr),
+        BOTH(test_cpu_on_starts_it_in_the_callers_byte_order),
         BOTH(test_cpu_on_32_sees_half_of_its_arguments),
         BOTH(test_cpu_on_of_an_unknown_target),
         BOTH(test_cpu_on_with_an_entry_outside_ram),

@@ -108,6 +108,12 @@ static inline struct a64_vm *a64_vm(struct axvm *vm)
     return (struct a64_vm *)(void *)vm;
 }
 
+/*
+ * With the entry point of a CPU_ON, where no RAM has a bit: the vCPU begins big-endian, as the caller is (SCTLR_EL1.EE;
+ * DEN 0022, 6.4).
+ */
+#define A64_START_BIG_ENDIAN BIT64(63)
+
 /* PPIs of the guest (Base System Architecture's assignment); the host's are the same for the virtual timer. */
 enum {
     A64_PPI_CNTV = 27,

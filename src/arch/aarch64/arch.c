@@ -137,7 +137,10 @@ static int vcpu_init(struct axvm_vcpu *base)
     return AXVM_OK;
 }
 
-/* Entry state of PSCI CPU_ON (DEN 0022, 6.4) and of a boot loader: EL1, MMU and caches off, all exceptions masked. */
+/*
+ * Entry state of PSCI CPU_ON (DEN 0022, 6.4) and of a boot loader: EL1, MMU and caches off, all exceptions masked.
+ * A64_START_BIG_ENDIAN may come with the entry.
+ */
 static void vcpu_start(struct axvm_vcpu *base, gpa_t entry, uint64_t arg)
 {
     static const uint64_t reset[A64_SYS_COUNT] = {
@@ -152,7 +155,8 @@ static void vcpu_start(struct axvm_vcpu *base, gpa_t entry, uint64_t arg)
     memset(&v->debug, 0, sizeof(v->debug));
     memcpy(v->sys, reset, sizeof(v->sys));
     v->debug.os_lock = true;
-    v->frame.pc = entry.v;
+    v->sys[A64_SCTLR_EL1] |= (entry.v & A64_START_BIG_ENDIAN) != 0 ? SCTLR_EE : 0;
+    v->frame.pc = entry.v & ~A64_START_BIG_ENDIAN;
     v->frame.x[0] = arg;
     v->frame.pstate = PSTATE_DAIF | PSTATE_EL1H;
     v->controls.hcr &= ~HCR_VSE;

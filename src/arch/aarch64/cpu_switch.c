@@ -12,6 +12,10 @@ extern const char a64_vectors[];
 bool a64_cpu_serror_unmask(void); /* cpu_entry.S */
 
 #define CNTHCTL_EL1PCTEN BIT64(0) /* CNTPCT_EL0 is the guest's to read; CNTP_* (EL1PCEN) trap */
+#define MPAM2_TRAPMPAM1EL1 BIT64(48)
+#define MPAM2_TRAPMPAM0EL1 BIT64(49)
+#define MPAMHCR_TRAP_MPAMIDR BIT64(31)
+#define MPAMIDR_HAS_HCR BIT64(17)
 #define ISR_A BIT64(8)
 #define DISR_A BIT64(31)
 #define ICC_SRE_SRE BIT64(0)
@@ -31,6 +35,21 @@ bool a64_cpu_supported(void)
 static bool has_ras(void)
 {
     return (sysreg_read(ID_AA64PFR0_EL1) >> 28 & 0xfU) != 0;
+}
+
+/* Memory partitioning (MPAM): all guests in partition 0; its registers trap, and to them are not there. */
+static void mpam_reset(void)
+{
+    bool v1 = (sysreg_read(ID_AA64PFR0_EL1) >> 40 & 0xfU) != 0, v0 = (sysreg_read(ID_AA64PFR1_EL1) >> 16 & 0xfU) != 0;
+
+    if (v1 || v0) {
+        sysreg_write(MPAM0_EL1, 0);
+        sysreg_write(MPAM1_EL1, 0);
+        sysreg_write(MPAM2_EL2, MPAM2_TRAPMPAM0EL1 | MPAM2_TRAPMPAM1EL1);
+        if ((sysreg_read(MPAMIDR_EL1) & MPAMIDR_HAS_HCR) != 0) {
+            sysreg_write(MPAMHCR_EL2, MPAMHCR_TRAP_MPAMIDR);
+        }
+    }
 }
 
 /*
@@ -65,6 +84,7 @@ static void extensions_reset(void)
     if (has_ras()) {
         sysreg_write(VSESR_EL2, 0);
     }
+    mpam_reset();
 }
 
 /*

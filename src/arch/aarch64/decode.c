@@ -281,7 +281,9 @@ static const struct row {
     {0xbfa00000, 0x0c800000, op_structures, at_structure_post_index},
     {0xbf9f0000, 0x0d000000, op_lane, at_base},
     {0xbf800000, 0x0d800000, op_lane, at_structure_post_index},
-    {0xffffffe0, 0xd50b7420, op_zero, at_base},
+    {0xffffffe0, 0xd50b7420, op_zero, at_base}, /* DC ZVA */
+    {0xffffffe0, 0xd50b7460, op_zero, at_base}, /* DC GVA: where tags are hidden from the guest, it may still be there */
+    {0xffffffe0, 0xd50b7480, op_zero, at_base}, /* DC GZVA */
 };
 
 struct a64_insn a64_decode(uint32_t word)

@@ -15,7 +15,7 @@ enum a64_insn_kind {
     A64_INSN_LOAD,
     A64_INSN_STORE,
     A64_INSN_PREFETCH,
-    A64_INSN_ZERO,     /* DC ZVA */
+    A64_INSN_ZERO,     /* DC ZVA, DC GVA, DC GZVA */
     A64_INSN_ATOMIC,   /* exclusive, or read-modify-write */
 };
 

@@ -13,7 +13,7 @@
  *
  *  - Exclusives and atomic read-modify-write: data abort "unsupported Exclusive or atomic access" (DFSC 0x35), as the
  *    architecture has it for locations that don't support them (Arm ARM B2.9.2, B2.10.3, D19.2.37).
- *  - DC ZVA: alignment fault, as for Device memory (C5.3.8).
+ *  - DC ZVA, DC GVA, DC GZVA: alignment fault, as for Device memory (C5.3.8).
  *  - AArch32 instructions without a syndrome, and A64 instructions that decode.c doesn't know: external abort.
  *  - Constrained unpredictable register numbers (K1.2.22): a load into its base register with write-back keeps what was
  *    loaded; a store of it stores what it was before; a pair into one register leaves the second element there.

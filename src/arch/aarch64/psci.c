@@ -3,7 +3,7 @@
  * The guest's firmware calls: SMC Calling Convention 1.1 (Arm DEN 0028) and PSCI 1.1 (Arm DEN 0022), by HVC and by SMC.
  * Nothing here reaches the machine's own firmware.
  */
-#include "arch/aarch64/a64.h"
+#include "arch/aarch64/cpu.h"
 #include <string.h>
 
 #define SMCCC_FAST 0x80000000U
@@ -93,6 +93,7 @@ static int psci_cpu_on(struct a64_vcpu *v)
     if (!addrspace_is_ram(&v->base.vm->as, entry, 4)) {
         return answer(v, PSCI_INVALID_ADDRESS);
     }
+    entry.v |= (a64_cpu_sys_read(A64_SCTLR_EL1) & SCTLR_EE) != 0 ? A64_START_BIG_ENDIAN : 0;
     switch (vcpu_power_on(target, entry, argument(v, 3))) {
     case AXVM_OK:
         (void)answer(v, PSCI_SUCCESS);
