@@ -111,6 +111,7 @@ struct vgicv3 {
     uint64_t waiting;  /* vCPUs in an access to state that others hold */
     unsigned words;     /* how many there are: more with LPIs on */
     struct vits *its;   /* NULL: none, and no LPIs */
+    uint32_t typer;     /* GICD_TYPER */
     bool lpis_on;       /* of some vCPU: the LPI configuration table is in use */
     uint64_t propbaser; /* GICR_PROPBASER, the same for all (GICR_TYPER.CommonLPIAff is 0) */
     struct vgicv3_word spi[VGICV3_WORDS + VGICV3_LPI_WORDS]; /* [0] unused; LPIs from [VGICV3_WORDS] on */
@@ -126,6 +127,7 @@ struct vgicv3 {
 void vgicv3_init(struct vgicv3 *gic, struct axvm *vm);
 void vgicv3_attach(struct vgicv3 *gic, struct vgicv3_cpu *cpu, struct axvm_vcpu *vcpu);
 int vgicv3_add_devices(struct vgicv3 *gic, gpa_t dist, gpa_t redist);
+void vgicv3_set_its(struct vgicv3 *gic, struct vits *its); /* NULL: none */
 
 /* As after power-on, but for the wires, which are their drivers' to lower; no vCPU runs or is resident. */
 void vgicv3_reset(struct vgicv3 *gic);

@@ -126,7 +126,7 @@ static int dist_read(struct axvm_device *device, struct axvm_vcpu *vcpu, uint64_
     struct vgicv3 *gic = gic_of(device);
 
     if (offset == GICD_TYPER && size == 4) {
-        *value = gic->its != NULL ? TYPER_WITH_LPIS : TYPER;
+        *value = gic->typer;
         return AXVM_OK;
     }
     if (offset >= VGICV3_WORD_REGS && offset < VGICV3_WORD_REGS_END) {
@@ -189,4 +189,11 @@ static const struct axvm_device_ops dist_ops = {
 void vgicv3_dist_init(struct vgicv3 *gic)
 {
     gic->dist = (struct axvm_device){.ops = &dist_ops, .space = AXVM_SPACE_MMIO, .size = VGICV3_DIST_SIZE};
+    vgicv3_set_its(gic, NULL);
+}
+
+void vgicv3_set_its(struct vgicv3 *gic, struct vits *its)
+{
+    gic->its = its;
+    gic->typer = its != NULL ? TYPER_WITH_LPIS : TYPER;
 }

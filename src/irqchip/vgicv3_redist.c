@@ -132,7 +132,7 @@ static int redist_read(struct axvm_device *device, struct axvm_vcpu *vcpu, uint6
         collect_sgis(cpu);
         return vgicv3_regs_read(gic, vcpu, cpu, reg, size, value);
     }
-    *value = (offset & FRAME_SIZE) == 0 ? rd_base_read(cpu, reg, size) : 0;
+    *value = (offset & FRAME_SIZE) == 0 ? bus_narrow(rd_base_read(cpu, reg, size), size) : 0;
     return AXVM_OK;
 }
 

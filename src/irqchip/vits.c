@@ -515,7 +515,7 @@ void vits_init(struct vits *its, struct vgicv3 *gic, gpa_t base)
     its->gic = gic;
     its->timer.fire = fire;
     its_reset(&its->device);
-    gic->its = its;
+    vgicv3_set_its(gic, its);
 }
 
 gpa_t vits_doorbell(const struct vits *its)

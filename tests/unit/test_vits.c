@@ -161,7 +161,7 @@ static void test_lpi_registers_of_a_redistributor(void **state)
 static void test_without_an_its_there_are_no_lpis(void **state)
 {
     (void)state;
-    gic_machine.gic.its = NULL;
+    vgicv3_set_its(&gic_machine.gic, NULL);
     vgicv3_reset(&gic_machine.gic);
     gicr_write(0, 0, GICR_PROPBASER, 8, ITS_PROPERTIES | 13);
     gicr_write(0, 0, GICR_PENDBASER, 8, ITS_PENDING(0));

@@ -105,12 +105,29 @@ int a64_instruction_abort(struct a64_vcpu *v, uint64_t esr)
 
 /* ---- Plain loads and stores of devices: every instruction counts ------------------------------------------------- */
 
-static uint64_t sign_extend(uint64_t value, unsigned size, bool wide)
+/* The part of a device's value that a load carries, as it extends it. */
+__attribute__((noinline)) static uint64_t extend(uint64_t value, uint64_t esr)
 {
-    unsigned unused = (0 - 8 * size) % 64;
+    unsigned unused = (0 - (8U << ISS_SAS(esr))) % 64;
 
+    if ((esr & ISS_SSE) == 0) {
+        return value << unused >> unused;
+    }
     value = (uint64_t)((int64_t)(value << unused) >> unused);
-    return wide ? value : (uint32_t)value;
+    return (esr & ISS_SF) != 0 ? value : (uint32_t)value;
+}
+
+#define LOAD_KIND (UINT64_C(3) << 22 | ISS_SSE) /* its size, and whether it extends the sign */
+#define LOAD_WORD (UINT64_C(2) << 22)
+
+static inline void load(struct a64_vcpu *v, uint64_t esr, uint64_t value)
+{
+    uint64_t reg = ISS_SRT(esr);
+
+    value = __builtin_expect((esr & LOAD_KIND) == LOAD_WORD, 1) ? (uint32_t)value : extend(value, esr);
+    if (__builtin_expect(reg < 31, 1)) {
+        v->frame.x[reg] = value;
+    }
 }
 
 /* More to it than size, register and direction: big-endian data, AArch32, stepping, what isn't aligned. */
@@ -122,7 +139,7 @@ static bool is_special(const struct a64_vcpu *v, struct a64_fault fault, unsigne
 }
 
 /* Refused; or not finished yet. */
-__attribute__((noinline)) static void unanswered(struct a64_vcpu *v, uint64_t esr, uint64_t ipa, int error)
+__attribute__((noinline)) static void unanswered(int error, struct a64_vcpu *v, uint64_t esr, uint64_t ipa)
 {
     if (error == BUS_AGAIN) {
         v->base.stats.mmio++;
@@ -160,13 +177,11 @@ int a64_data_abort(struct a64_vcpu *v, uint64_t esr)
     } else {
         error = device->ops->read(device, &v->base, fault.ipa - entry->base, size, &value);
         if (error == AXVM_OK) {
-            /* What a device gives is zero-extended. */
-            a64_reg_write(v, ISS_SRT(esr),
-                          (esr & ISS_SSE) == 0 ? value : sign_extend(value, size, (esr & ISS_SF) != 0));
+            load(v, esr, value);
         }
     }
     if (error != AXVM_OK) {
-        unanswered(v, esr, fault.ipa, error);
+        unanswered(error, v, esr, fault.ipa);
         return A64_RESUME;
     }
     v->base.stats.mmio++;

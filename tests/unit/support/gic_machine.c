@@ -183,7 +183,7 @@ static uint64_t reg_read(unsigned v, struct axvm_device *device, uint64_t offset
     while (again(v, device->ops->read(device, &m->vcpus[v], offset, size, &value))) {
     }
     gic_enter(v);
-    return size == 8 ? value : value & ((UINT64_C(1) << 8 * size) - 1);
+    return value;
 }
 
 static void reg_write(unsigned v, struct axvm_device *device, uint64_t offset, unsigned size, uint64_t value)
