@@ -479,18 +479,26 @@ static int its_write(struct axvm_device *device, struct axvm_vcpu *vcpu, uint64_
 
 /* ---- The device -------------------------------------------------------------------------------------------------- */
 
+/* Disabled first: one that is just firing on another pCPU, for which the cancellation waits, may arm itself again. */
+static void its_stop(struct vits *its)
+{
+    spin_lock(&its->lock);
+    its->enabled = false;
+    spin_unlock(&its->lock);
+    hal->timer_cancel(&its->timer);
+}
+
 static void its_removed(struct axvm_device *device)
 {
-    hal->timer_cancel(&its_of(device)->timer);
+    its_stop(its_of(device));
 }
 
 static void its_reset(struct axvm_device *device)
 {
     struct vits *its = its_of(device);
 
-    hal->timer_cancel(&its->timer);
+    its_stop(its);
     spin_lock(&its->lock);
-    its->enabled = false;
     its->scheduled = false;
     its->cwriter = 0;
     its->creadr = 0;

@@ -801,6 +801,34 @@ static void test_a_queue_that_is_no_ram_or_ends_early(void **state)
     assert_true(queue_empty());
 }
 
+/* A host's cancellation that has to wait: another pCPU was just firing the timer. */
+static const struct axvm_hal *quiet_host;
+
+static void cancel_what_is_firing(struct axvm_timer *timer)
+{
+    quiet_host->timer_cancel(timer);
+    timer->fire(timer);
+}
+
+static void test_one_that_fires_while_the_its_goes_does_not_arm_itself_again(void **state)
+{
+    struct axvm_hal host = *hal;
+
+    (void)state;
+    map_usual();
+    for (unsigned n = 0; n < 200; n++) {
+        its_queue((uint64_t)DEVICE << 32 | ITS_INV, 5, 0, 0);
+    }
+    its_submit(0);
+    assert_int_equal(fake_hal_timers(0), 1);
+    quiet_host = hal;
+    host.timer_cancel = cancel_what_is_firing;
+    hal = &host;
+    its.device.ops->removed(&its.device);
+    hal = quiet_host;
+    assert_int_equal(fake_hal_timers(0), 0);
+}
+
 static void test_reset_forgets_everything(void **state)
 {
     (void)state;
@@ -1150,6 +1178,7 @@ int main(void)
         TEST(test_commands_wait_for_enabled_and_a_valid_queue),
         TEST(test_a_queue_that_is_no_ram_or_ends_early),
         TEST(test_reset_forgets_everything),
+        TEST(test_one_that_fires_while_the_its_goes_does_not_arm_itself_again),
         TEST(test_random_commands_against_a_naive_model),
         TEST(test_random_registers_and_queues_do_no_harm),
         MACHINE_TEST(test_an_embedder_signals_a_devices_message),
