@@ -29,21 +29,31 @@ void vgicv3_unlock_and_poke(struct vgicv3 *gic, const struct axvm_vcpu *from)
     }
 }
 
+static bool participates(const struct vgicv3_cpu *cpu)
+{
+    return atomic_load(&cpu->vcpu->power) == VCPU_ON && !cpu->asleep;
+}
+
 /*
- * For a 1-of-N interrupt: the vCPU that it has, if that is powered on, else the first that is (IHI 0069 3.3: the choice
- * is the implementation's).
+ * For a 1-of-N interrupt: the vCPU that it has, if that is powered on and awake, else the first that is (IHI 0069 3.3,
+ * 11.1: the choice is the implementation's). What CPU interfaces have disabled isn't looked at.
  */
 static uint8_t any_vcpu(const struct vgicv3 *gic, uint8_t present)
 {
-    if (present < gic->cpu_count && atomic_load(&gic->cpus[present]->vcpu->power) == VCPU_ON) {
+    if (present < gic->cpu_count && participates(gic->cpus[present])) {
         return present;
     }
     for (unsigned i = 0; i < gic->cpu_count; i++) {
-        if (atomic_load(&gic->cpus[i]->vcpu->power) == VCPU_ON) {
+        if (participates(gic->cpus[i])) {
             return (uint8_t)i;
         }
     }
-    return 0;
+    return present < gic->cpu_count ? present : 0;
+}
+
+static bool is_1_of_n(const struct vgicv3 *gic, const struct vgicv3_word *word, unsigned bit)
+{
+    return word->index - 1U < VGICV3_WORDS - 1 && (gic->irouter[word->index * 32U + bit] & IROUTER_IRM) != 0;
 }
 
 void vgicv3_mark(struct vgicv3 *gic, struct vgicv3_word *word, uint32_t mask)
@@ -54,7 +64,7 @@ void vgicv3_mark(struct vgicv3 *gic, struct vgicv3_word *word, uint32_t mask)
         unsigned bit = lowest_bit(todo);
         uint8_t cpu;
 
-        if (word->index - 1U < VGICV3_WORDS - 1 && (gic->irouter[word->index * 32U + bit] & IROUTER_IRM) != 0) {
+        if (is_1_of_n(gic, word, bit)) {
             word->target[bit] = any_vcpu(gic, word->target[bit]);
         }
         cpu = vgicv3_holder(word, bit);
@@ -64,6 +74,31 @@ void vgicv3_mark(struct vgicv3 *gic, struct vgicv3_word *word, uint32_t mask)
             gic->pokes |= UINT64_C(1) << cpu;
         }
     }
+}
+
+static void choose_again(struct vgicv3 *gic, struct vgicv3_word *word)
+{
+    for (uint32_t todo = word->in_lr | vgicv3_word_forwarded(gic, word); todo != 0; todo &= todo - 1) {
+        unsigned bit = lowest_bit(todo), target = word->target[bit];
+
+        if (is_1_of_n(gic, word, bit) && (target >= gic->cpu_count || !participates(gic->cpus[target]))) {
+            vgicv3_mark(gic, word, 1U << bit);
+        }
+    }
+}
+
+void vgicv3_choose_again(struct vgicv3 *gic)
+{
+    for (unsigned w = 1; w < VGICV3_WORDS; w++) {
+        choose_again(gic, &gic->spi[w]);
+    }
+}
+
+void vgicv3_cpu_off(struct vgicv3_cpu *cpu)
+{
+    spin_lock(&cpu->gic->lock);
+    vgicv3_choose_again(cpu->gic);
+    vgicv3_unlock(cpu->gic, cpu->vcpu);
 }
 
 void vgicv3_settle(struct vgicv3 *gic, const struct axvm_vcpu *from, const struct vgicv3_word *word, uint32_t mask)

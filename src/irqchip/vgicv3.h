@@ -135,6 +135,9 @@ void vgicv3_reset(struct vgicv3 *gic);
 /* The vCPU's CPU interface as after its power-on (PSCI CPU_ON); its redistributor keeps its state. Not resident. */
 void vgicv3_cpu_reset(struct vgicv3_cpu *cpu);
 
+/* The vCPU has been powered off (PSCI CPU_OFF), and is about to be saved: others get the 1-of-N interrupts it had. */
+void vgicv3_cpu_off(struct vgicv3_cpu *cpu);
+
 /* Virtual CPU interface of the calling pCPU from and to memory. */
 void vgicv3_load(struct vgicv3_cpu *cpu);
 void vgicv3_save(struct vgicv3_cpu *cpu);

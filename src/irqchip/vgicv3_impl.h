@@ -97,6 +97,9 @@ static inline void vgicv3_changed(struct vgicv3 *gic, struct vgicv3_word *word, 
 /* The vCPUs that have these in list registers, other than `from`, keep RWP set until they have given them back. */
 void vgicv3_settle(struct vgicv3 *gic, const struct axvm_vcpu *from, const struct vgicv3_word *word, uint32_t mask);
 
+/* Some vCPU may take 1-of-N interrupts no more, or again: let another one have those that wait. */
+void vgicv3_choose_again(struct vgicv3 *gic);
+
 /* Something changed about everything of this vCPU. */
 void vgicv3_cpu_changed(struct vgicv3_cpu *cpu);
 

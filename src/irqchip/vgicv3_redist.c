@@ -63,6 +63,7 @@ static void waker_write(struct vgicv3_cpu *cpu, const struct axvm_vcpu *from, ui
     spin_lock(&cpu->gic->lock);
     cpu->asleep = (value & GICR_WAKER_PROCESSOR_SLEEP) != 0;
     vgicv3_cpu_changed(cpu);
+    vgicv3_choose_again(cpu->gic);
     vgicv3_unlock(cpu->gic, from);
 }
 

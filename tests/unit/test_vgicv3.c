@@ -705,6 +705,74 @@ static void active_states_of_another_vcpus_interrupts_can_be_written(void **stat
     assert_int_equal(gic_ack(1), PPI);
 }
 
+/* ---- 1-of-N: the GIC chooses among those that are powered on and awake ---- */
+
+#define IRM (UINT64_C(1) << 31)
+
+static void put_to_sleep(unsigned v, bool asleep)
+{
+    gicr_write(v, v, GICR_WAKER, 4, asleep ? 2 : 0);
+    gic_serve_all();
+}
+
+static void power_off(unsigned v)
+{
+    atomic_store(&m->vcpus[v].power, VCPU_OFF);
+    vgicv3_cpu_off(&m->cpus[v]);
+    gic_save(v);
+    gic_serve_all();
+}
+
+static void who_is_off_leaves_1_of_n_interrupts_to_others(void **state)
+{
+    (void)state;
+    gicd_write(0, GICD_IROUTER + 8 * SPI, 8, IRM);
+    gic_wire(SPI, true);
+    gic_serve_all();
+    assert_true(gic_signalled(0));
+    power_off(0);
+    assert_true(gic_signalled(1));
+    assert_false(gic_signalled(2));
+    power_off(1);
+    assert_int_equal(gic_ack(2), SPI);
+    gic_wire(SPI, false);
+    gic_eoi(2, SPI);
+    nothing_left(2);
+}
+
+static void who_sleeps_gets_no_1_of_n_interrupt(void **state)
+{
+    (void)state;
+    gicd_write(0, GICD_IROUTER + 8 * SPI, 8, IRM);
+    put_to_sleep(0, true);
+    gic_wire(SPI, true);
+    gic_serve_all();
+    assert_true(gic_signalled(1));
+    put_to_sleep(1, true);
+    assert_false(gic_signalled(1));
+    assert_true(gic_signalled(2));
+    put_to_sleep(2, true);
+    put_to_sleep(3, true);
+    for (unsigned v = 0; v < GIC_VCPUS; v++) {
+        assert_false(gic_signalled(v));
+    }
+    put_to_sleep(1, false);
+    assert_int_equal(gic_ack(1), SPI);
+}
+
+static void one_that_was_taken_stays_with_who_sleeps(void **state)
+{
+    (void)state;
+    gicd_write(0, GICD_IROUTER + 8 * SPI, 8, IRM);
+    gic_wire(SPI, true);
+    assert_int_equal(gic_ack(0), SPI);
+    put_to_sleep(0, true);
+    assert_false(gic_signalled(1));
+    gic_eoi(0, SPI);
+    gic_serve_all();
+    assert_int_equal(gic_ack(1), SPI);
+}
+
 /* ---- Interrupts linked to the hardware ---- */
 
 static bool physically_active(unsigned v)
@@ -1228,6 +1296,9 @@ int main(void)
         TEST(set_pending_while_active_it_is_delivered_twice_and_deactivated),
         TEST(with_eoimode_1_the_deactivation_is_passed_on),
         TEST(it_moves_with_its_vcpu),
+        TEST(who_is_off_leaves_1_of_n_interrupts_to_others),
+        TEST(who_sleeps_gets_no_1_of_n_interrupt),
+        TEST(one_that_was_taken_stays_with_who_sleeps),
         TEST(pending_state_as_read_follows_the_physical_wire),
         TEST(so_it_does_when_disabled),
         TEST(so_another_vcpu_reads_it),

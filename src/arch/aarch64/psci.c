@@ -79,6 +79,7 @@ static int psci_cpu_suspend(struct a64_vcpu *v)
 static int psci_cpu_off(struct a64_vcpu *v)
 {
     vcpu_power_off(&v->base);
+    vgicv3_cpu_off(&v->gic);
     return leave(v, AXVM_EXIT_CPU_DOWN);
 }
 
