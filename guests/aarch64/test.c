@@ -347,5 +347,5 @@ static void test_storm(void)
 const struct guest_test arch_tests[] = {
     {"psci", test_psci},   {"faults", test_faults}, {"fetches", test_fetches}, {"sysregs", test_sysregs},
     {"storm", test_storm}, {"gic", test_gic},       {"hidden", test_hidden},   {"debug", test_debug},
-    {"races", test_races}, {0},
+    {"races", test_races}, {"interface", test_interface}, {0},
 };

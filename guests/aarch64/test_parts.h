@@ -23,6 +23,9 @@ struct caught run_once(unsigned el, uint64_t pc, uint64_t pstate, uint64_t x0);
 /* gic: what one CPU reads and writes of interrupts that another has */
 void test_gic(void);
 
+/* interface: the CPU interface, with more interrupts than there are list registers */
+void test_interface(void);
+
 /* debug: breakpoints, watchpoints and software step, and the OS lock */
 void test_debug(void);
 

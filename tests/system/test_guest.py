@@ -130,6 +130,13 @@ def test_interrupts_of_another_cpu_are_pending_and_active_exactly_as_read(start,
     machine.expect_end()
 
 
+@pytest.mark.only("aarch64")
+@pytest.mark.parametrize("cpus", [1, 2])
+def test_the_cpu_interface_takes_interrupts_in_order(start, tmp_path, arch, cpus):
+    machine = run_guest(start, tmp_path, arch, "interface", cpus=cpus)
+    assert "interface: 20 rounds with 12 interrupts" in machine.log
+
+
 @pytest.mark.parametrize("cpus", [1, 3])
 def test_noise_on_devices_and_calls_does_no_harm(start, tmp_path, arch, cpus):
     run_guest(start, tmp_path, arch, "noise", cpus=cpus)
