@@ -94,6 +94,44 @@ static void test_fetches(void)
     }
 }
 
+/* ---- aarch32: the physical timer, as a program of that kind may use it ---- */
+
+#define CNTKCTL_EL0PTEN (1U << 9)
+#define EC_SVC32 0x11U
+
+static void run_aarch32(const uint32_t *code, uint64_t r0)
+{
+    check_equal(run_once(0, user_alias32((uint64_t)(uintptr_t)code), PSTATE_AARCH32, r0).esr >> 26, EC_SVC32);
+}
+
+static void test_aarch32(void)
+{
+    static const uint32_t writes[] = {
+        0xec400f2e, /* mcrr p15, 2, r0, r0, c14: CNTP_CVAL */
+        0xef000000, /* svc #0 */
+    };
+    static const uint32_t copies[] = {
+        0xee1e0f32, /* mrc p15, 0, r0, c14, c2, 1: CNTP_CTL */
+        0x0e1e0f12, /* mrceq p15, 0, r0, c14, c2, 0: CNTP_TVAL, if it were so */
+        0xec400f2e, /* mcrr */
+        0xef000000, /* svc #0 */
+    };
+
+    if ((reg_read(id_aa64pfr0_el1) & 0xf) != 2) {
+        print("aarch32: not on this CPU\n");
+        return;
+    }
+    user_map();
+    reg_write(cntkctl_el1, CNTKCTL_EL0PTEN);
+    reg_write(cntp_ctl_el0, 2); /* masked, off */
+    run_aarch32(writes, 0x789abcde);
+    check_equal(reg_read(cntp_cval_el0), UINT64_C(0x789abcde789abcde));
+    run_aarch32(copies, 0);
+    check_equal(reg_read(cntp_cval_el0), UINT64_C(0x0000000200000002));
+    reg_write(cntkctl_el1, 0);
+    check_equal(run_once(0, user_alias32((uint64_t)(uintptr_t)writes), PSTATE_AARCH32, 0).esr >> 26, 4);
+}
+
 /* ---- state: registers are the guest's own, whoever else runs on the same CPU meanwhile ---- */
 
 #define ALL_VECTORS                                                                                                    \
@@ -347,5 +385,5 @@ static void test_storm(void)
 const struct guest_test arch_tests[] = {
     {"psci", test_psci},   {"faults", test_faults}, {"fetches", test_fetches}, {"sysregs", test_sysregs},
     {"storm", test_storm}, {"gic", test_gic},       {"hidden", test_hidden},   {"debug", test_debug},
-    {"races", test_races}, {"interface", test_interface}, {0},
+    {"races", test_races}, {"interface", test_interface}, {"aarch32", test_aarch32}, {0},
 };

@@ -13,9 +13,12 @@
 void user_map(void);
 uint64_t user_alias(uint64_t address); /* of this program's own memory, or of NOTHING */
 
+uint64_t user_alias32(uint64_t address); /* of this program's own memory, below 4 GiB */
+
+#define PSTATE_AARCH32 (UINT64_C(1) << 4)
 #define PSTATE_SS (UINT64_C(1) << 21)
 
-/* Run at exception level `el` from `pc` on, with this x0; `pstate`: PSTATE_SS or 0. */
+/* Run at exception level `el` from `pc` on, with this x0; `pstate`: any of these. */
 struct caught run_once(unsigned el, uint64_t pc, uint64_t pstate, uint64_t x0);
 
 /* ---- Tests ---- */

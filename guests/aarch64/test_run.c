@@ -7,6 +7,7 @@ void once_run(uint64_t pc, uint64_t pstate, uint64_t x0);
 /* Of start.S's table: blocks of 1 GiB. */
 #define BLOCK_SHIFT 30
 #define BLOCK_OFFSET(address) ((address) & ((UINT64_C(1) << BLOCK_SHIFT) - 1))
+#define ALIAS_AARCH32 3U
 #define ALIAS_NOTHING 510U
 #define ALIAS_OWN 511U
 #define USER_BLOCK UINT64_C(0x745) /* start.S's normal memory, and AP[1]: EL0's, too */
@@ -34,6 +35,7 @@ static void map(unsigned index, uint64_t address)
 void user_map(void)
 {
     map(ALIAS_OWN, own_block() << BLOCK_SHIFT);
+    map(ALIAS_AARCH32, own_block() << BLOCK_SHIFT);
     map(ALIAS_NOTHING, NOTHING - BLOCK_OFFSET(NOTHING));
 }
 
@@ -42,6 +44,11 @@ uint64_t user_alias(uint64_t address)
     uint64_t index = address >> BLOCK_SHIFT == own_block() ? ALIAS_OWN : ALIAS_NOTHING;
 
     return index << BLOCK_SHIFT | BLOCK_OFFSET(address);
+}
+
+uint64_t user_alias32(uint64_t address)
+{
+    return (uint64_t)ALIAS_AARCH32 << BLOCK_SHIFT | BLOCK_OFFSET(address);
 }
 
 struct caught run_once(unsigned el, uint64_t pc, uint64_t pstate, uint64_t x0)

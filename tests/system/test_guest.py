@@ -71,6 +71,14 @@ def test_fetches_from_nothing_are_external_aborts(start, tmp_path, arch):
 
 
 @pytest.mark.only("aarch64")
+@pytest.mark.parametrize("cpu", ["cortex-a53", "max"])
+def test_aarch32_has_the_physical_timer(start, tmp_path, arch, cpu):
+    machine = start(arch.guest_vm(tmp_path, "aarch32"), qemu_args=["-cpu", cpu])
+    machine.expect(PASS)
+    machine.expect_end()
+
+
+@pytest.mark.only("aarch64")
 def test_two_guests_on_one_cpu_debug_themselves(start, tmp_path, arch):
     machine = start(arch.guest_vm(tmp_path, "debug", "one"), arch.guest_vm(tmp_path, "debug", "two"), smp=1)
     machine.expect_end()

@@ -228,6 +228,100 @@ static void test_sre_can_not_be_turned_off(void **state)
     assert_int_equal(a64_machine_run(vm, 0, guest_turns_sre_off).kind, AXVM_EXIT_EXTERNAL_INTERRUPT);
 }
 
+/* ---- AArch32 at EL0: the physical timer, where CNTKCTL_EL1.EL0PTEN lets it through (Arm ARM D19.2.37) ---- */
+
+#define A32_USER 0x10U
+#define A32_ALWAYS (UINT64_C(1) << 24 | UINT64_C(14) << 20) /* CV, COND */
+#define FLAG_Z (UINT64_C(1) << 30)
+
+/* MCR or MRC p15, 0, Rt, c14, c2, op2 */
+static uint64_t cntp_word(unsigned op2, unsigned rt)
+{
+    return a64_esr(0x03, (uint64_t)op2 << 17 | 14U << 10 | (uint64_t)rt << 5 | 2U << 1);
+}
+
+/* MCRR or MRRC p15, 2, Rt, Rt2, c14 */
+static uint64_t cntp_doubleword(unsigned rt, unsigned rt2)
+{
+    return a64_esr(0x04, 2U << 16 | (uint64_t)rt2 << 10 | (uint64_t)rt << 5 | 14U << 1);
+}
+
+static void guest_times_in_aarch32(struct a64_frame *frame)
+{
+    frame->pstate = A32_USER;
+    frame->pc = PC;
+    frame->x[2] = UINT64_C(0xdead000089abcdef);
+    frame->x[3] = UINT64_C(0xdead000001234567);
+    a64_guest_sync(frame, cntp_doubleword(2, 3) | A32_ALWAYS);
+    assert_int_equal(a64_cntp_read(a64_machine_vcpu(vm, 0), 2), UINT64_C(0x0123456789abcdef));
+    a64_guest_sync(frame, cntp_doubleword(4, 5) | A32_ALWAYS | ISS_SYS_READ);
+    assert_int_equal(frame->x[4], 0x89abcdef);
+    assert_int_equal(frame->x[5], 0x01234567);
+    frame->x[6] = UINT64_C(0xffffffff00000003);
+    a64_guest_sync(frame, cntp_word(1, 6) | A32_ALWAYS);
+    frame->x[6] = UINT64_MAX;
+    a64_guest_sync(frame, cntp_word(1, 6) | A32_ALWAYS | ISS_SYS_READ);
+    assert_int_equal(frame->x[6], 3);
+    frame->x[6] = UINT64_MAX;
+    a64_guest_sync(frame, cntp_word(0, 6) | A32_ALWAYS | ISS_SYS_READ);
+    assert_int_equal(frame->x[6] >> 32, 0);
+    assert_int_equal(frame->pc, PC + 20);
+}
+
+/* What doesn't pass its condition does nothing (G1.20): COND is the syndrome's, or with CV = 0 the IT block's. */
+static void guest_times_conditionally(struct a64_frame *frame)
+{
+    const struct {
+        uint64_t iss, pstate;
+        bool done;
+    } cases[] = {
+        {UINT64_C(1) << 24 | UINT64_C(0) << 20, FLAG_Z, true},  /* EQ */
+        {UINT64_C(1) << 24 | UINT64_C(0) << 20, 0, false},
+        {UINT64_C(1) << 24 | UINT64_C(1) << 20, FLAG_Z, false}, /* NE */
+        {UINT64_C(1) << 24 | UINT64_C(12) << 20, 0, true},      /* GT */
+        {UINT64_C(1) << 24 | UINT64_C(12) << 20, FLAG_Z, false},
+        {UINT64_C(1) << 24 | UINT64_C(15) << 20, 0, true},
+        {0, 0, true},
+        {0, 0x8U << 8, false},          /* IT block: EQ, the last instruction */
+        {0, 0x8U << 8 | FLAG_Z, true},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        frame->pstate = A32_USER | cases[i].pstate;
+        frame->pc = PC;
+        frame->x[6] = UINT64_MAX;
+        a64_guest_sync(frame, cntp_word(1, 6) | cases[i].iss | ISS_SYS_READ);
+        assert_int_equal(frame->x[6] != UINT64_MAX, cases[i].done);
+        assert_int_equal(frame->pc, PC + 4);
+    }
+}
+
+static void guest_tries_other_coprocessor_registers(struct a64_frame *frame)
+{
+    const uint64_t others[] = {
+        cntp_word(3, 6), cntp_word(1, 6) ^ 1U << 14, cntp_word(1, 6) ^ 1U << 1, cntp_word(1, 6) ^ 1U << 10,
+        cntp_doubleword(4, 5) ^ 1U << 16, cntp_doubleword(4, 5) ^ 1U << 1,
+    };
+
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        frame->pstate = A32_USER;
+        frame->pc = PC;
+        a64_model_cpu()->sys[A64_VBAR_EL1] = VBAR;
+        a64_guest_sync(frame, others[i] | A32_ALWAYS | ISS_SYS_READ);
+        assert_int_equal(frame->pc, VBAR + 0x600);
+        assert_int_equal(a64_model_cpu()->sys[A64_ESR_EL1], 0x02000000);
+    }
+}
+
+static void test_aarch32_has_the_physical_timer(void **state)
+{
+    (void)state;
+    assert_int_equal(a64_machine_run(vm, 0, guest_times_in_aarch32).kind, AXVM_EXIT_EXTERNAL_INTERRUPT);
+    assert_int_equal(a64_machine_run(vm, 0, guest_times_conditionally).kind, AXVM_EXIT_EXTERNAL_INTERRUPT);
+    assert_int_equal(a64_machine_run(vm, 0, guest_tries_other_coprocessor_registers).kind,
+                     AXVM_EXIT_EXTERNAL_INTERRUPT);
+}
+
 /* ---- SGIs ---- */
 
 static void guest_enables_sgis(struct a64_frame *frame)
@@ -306,6 +400,7 @@ int main(void)
         TEST(test_os_lock),
         TEST(test_mdscr_has_the_guests_bits_alone),
         TEST(test_sre_can_not_be_turned_off),
+        TEST(test_aarch32_has_the_physical_timer),
         TEST(test_sgis_reach_whom_they_name),
     };
 

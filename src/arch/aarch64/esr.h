@@ -15,6 +15,8 @@
 enum esr_ec {
     EC_UNKNOWN = 0x00,
     EC_WFX = 0x01,
+    EC_CP15_32 = 0x03,
+    EC_CP15_64 = 0x04,
     EC_ILLEGAL_STATE = 0x0e,
     EC_HVC64 = 0x16,
     EC_SMC64 = 0x17,
@@ -64,6 +66,12 @@ enum fsc {
 #define ISS_SYS_OP1(esr) ((unsigned)((esr) >> 14) & 7U)
 #define ISS_SYS_CRN(esr) ((unsigned)((esr) >> 10) & 0xfU)
 #define ISS_SYS_CRM(esr) ((unsigned)((esr) >> 1) & 0xfU)
+
+/* The same of AArch32: EC_CP15_32 has the fields above but op0; EC_CP15_64 has these */
+#define ISS_CP15_CV BIT64(24) /* COND is valid */
+#define ISS_CP15_COND(esr) ((unsigned)((esr) >> 20) & 0xfU)
+#define ISS_CP15_64_OPC1(esr) ((unsigned)((esr) >> 16) & 0xfU)
+#define ISS_CP15_64_RT2(esr) ((unsigned)((esr) >> 10) & 0x1fU)
 
 /* SPSR_ELx / PSTATE */
 #define PSTATE_MODE_MASK UINT64_C(0x1f)

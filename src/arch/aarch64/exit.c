@@ -76,6 +76,8 @@ static int wfx(struct a64_vcpu *v, uint64_t esr)
 
 static int (*const exit_handlers[EC_COUNT])(struct a64_vcpu *v, uint64_t esr) = {
     [EC_WFX] = wfx,
+    [EC_CP15_32] = a64_sysreg_aarch32,
+    [EC_CP15_64] = a64_sysreg_aarch32,
     [EC_HVC64] = hvc,
     [EC_SMC64] = smc,
     [EC_SYSREG] = a64_sysreg,
