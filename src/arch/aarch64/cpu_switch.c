@@ -178,8 +178,8 @@ void a64_cpu_hcr_write(uint64_t hcr)
 }
 
 /*
- * With RAS, ESB (else a NOP) waits for errors, and puts an SError that is masked into DISR_EL1 (Arm ARM D17.2); where it
- * doesn't, the SError is taken.
+ * With RAS, ESB (else a NOP) waits for errors, and puts an SError that is masked into DISR_EL1 (Arm ARM D17.2); where
+ * it doesn't, the SError is taken.
  */
 bool a64_cpu_serror_take(void)
 {

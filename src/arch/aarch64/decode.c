@@ -282,7 +282,7 @@ static const struct row {
     {0xbf9f0000, 0x0d000000, op_lane, at_base},
     {0xbf800000, 0x0d800000, op_lane, at_structure_post_index},
     {0xffffffe0, 0xd50b7420, op_zero, at_base}, /* DC ZVA */
-    {0xffffffe0, 0xd50b7460, op_zero, at_base}, /* DC GVA: where tags are hidden from the guest, it may still be there */
+    {0xffffffe0, 0xd50b7460, op_zero, at_base}, /* DC GVA: hidden from the guest, it is still there */
     {0xffffffe0, 0xd50b7480, op_zero, at_base}, /* DC GZVA */
 };
 
