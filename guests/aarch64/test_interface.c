@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a CPU interface does with interrupts that wait: order, preemption, deactivation; more than list registers hold. */
+/* What a CPU interface does with waiting interrupts: order, preemption, deactivation; more than list registers hold. */
 #include "test.h"
 #include "test_parts.h"
 
