@@ -94,25 +94,44 @@ static void timer_stamp(const struct guest_timer *timer)
     timer->stop();
 }
 
-uint64_t bench_ipi_self(const struct operation *operation, unsigned rounds)
+#define ALWAYS_INLINE inline __attribute__((always_inline))
+
+static const struct bench_messages ipis = {ipi_enable, ipi_send};
+
+static ALWAYS_INLINE uint64_t send_to_self(struct bench_messages by, unsigned rounds)
 {
     uint64_t sum = 0;
 
-    (void)operation;
-    ipi_enable(ipi_stamp);
+    by.enable(ipi_stamp);
     irq_enable();
     for (unsigned i = 0; i < rounds; i++) {
         uint64_t start;
 
         handled_at = 0;
         start = now();
-        ipi_send(0);
+        by.send(0);
         while (handled_at == 0) {
         }
         sum += handled_at - start;
     }
     irq_disable();
     return sum;
+}
+
+uint64_t bench_ipi_self(const struct operation *operation, unsigned rounds)
+{
+    (void)operation;
+    return send_to_self(ipis, rounds);
+}
+
+static struct bench_messages messages(const struct operation *operation)
+{
+    return *(const struct bench_messages *)(uintptr_t)operation->argument;
+}
+
+uint64_t bench_message_self(const struct operation *operation, unsigned rounds)
+{
+    return send_to_self(messages(operation), rounds);
 }
 
 /* The loop that spins has a few instructions, at whose end an interrupt is taken: begin it at each once. */
@@ -177,38 +196,61 @@ static void wait_turn(unsigned turn)
     }
 }
 
-static void peer_cpu(void)
+static ALWAYS_INLINE void answer(struct bench_messages by)
 {
-    ipi_enable(peer_handler);
+    by.enable(peer_handler);
     irq_enable();
-    ipi_send(0);
+    by.send(0);
     for (unsigned turn = 1;; turn += 2) {
         wait_turn(turn);
-        ipi_send(0);
+        by.send(0);
     }
 }
 
-/* A round is one way: two of them go there and back. */
-uint64_t bench_ipi_peer(const struct operation *operation, unsigned rounds)
+/* A round is one way: two of them go there and back. The peer answers the same way for ever. */
+static ALWAYS_INLINE uint64_t send_to_peer(struct bench_messages by, void (*peer)(void), unsigned rounds)
 {
     static unsigned turn;
     uint64_t start;
 
-    (void)operation;
-    ipi_enable(peer_handler);
+    by.enable(peer_handler);
     irq_enable();
     if (turn == 0) {
-        check_equal(cpu_start(1, peer_cpu), 0);
+        check_equal(cpu_start(1, peer), 0);
         wait_turn(0);
     }
     start = now();
     for (unsigned i = 0; i < rounds; i += 2) {
         turn += 2;
-        ipi_send(1);
+        by.send(1);
         wait_turn(turn);
     }
     irq_disable();
     return now() - start;
+}
+
+static void ipi_peer(void)
+{
+    answer(ipis);
+}
+
+uint64_t bench_ipi_peer(const struct operation *operation, unsigned rounds)
+{
+    (void)operation;
+    return send_to_peer(ipis, ipi_peer, rounds);
+}
+
+static struct bench_messages peer_messages;
+
+static void message_peer(void)
+{
+    answer(peer_messages);
+}
+
+uint64_t bench_message_peer(const struct operation *operation, unsigned rounds)
+{
+    peer_messages = messages(operation);
+    return send_to_peer(peer_messages, message_peer, rounds);
 }
 
 /* ---- All of them ------------------------------------------------------------------------------------------------- */

@@ -17,7 +17,15 @@ uint64_t bench_readings(const struct operation *operation, unsigned rounds); /* 
 uint64_t bench_touches(const struct operation *operation, unsigned rounds);
 uint64_t bench_ipi_self(const struct operation *operation, unsigned rounds);
 uint64_t bench_ipi_peer(const struct operation *operation, unsigned rounds);
+uint64_t bench_message_self(const struct operation *operation, unsigned rounds); /* argument: struct bench_messages */
+uint64_t bench_message_peer(const struct operation *operation, unsigned rounds);
 uint64_t bench_timer(const struct operation *operation, unsigned rounds); /* argument: whether to wait in WFI */
+
+/* Interrupts from CPU to CPU other than by ipi_send(); the same contract. */
+struct bench_messages {
+    void (*enable)(void (*handler)(void));
+    void (*send)(unsigned cpu);
+};
 
 void bench_nothing(uint64_t argument);
 void bench_read32(uint64_t addr);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the bench guest measures on riscv64. */
 #include "bench.h"
+#include "bench_aia.h"
 #include "bench_arch.h"
 #include <string.h>
 
@@ -33,6 +34,29 @@ static void read8(uint64_t addr)
     (void)mmio_read8(addr);
 }
 
+static const struct operation *kept(const struct operation *operations, size_t size)
+{
+    static struct operation all[16];
+
+    check_equal(size <= sizeof(all), true);
+    return memcpy(all, operations, size);
+}
+
+/* A machine with an APLIC has no PLIC; all that isn't of these is measured on one that has. */
+static const struct operation *aia_operations(const struct bench_aia *aia)
+{
+    const struct operation all[] = {
+        {"empty-loop", bench_calls, bench_nothing, 0},
+        {"aplic-read", bench_calls, bench_read32, aia->source},
+        {"aplic-write", bench_calls, write_zero32, aia->source},
+        {"imsic-self", bench_message_self, NULL, aia->messages},
+        {"imsic-peer", bench_message_peer, NULL, aia->messages},
+        {0},
+    };
+
+    return kept(all, sizeof(all));
+}
+
 const struct operation *bench_operations(void)
 {
     const struct operation all[] = {
@@ -50,8 +74,8 @@ const struct operation *bench_operations(void)
         {"ipi-peer", bench_ipi_peer, NULL, 0},
         {0},
     };
-    static struct operation operations[COUNT(all)];
+    struct bench_aia aia;
 
     check_equal(tick_ns, 100); /* now() */
-    return memcpy(operations, all, sizeof(all));
+    return bench_aia_find(&aia) ? aia_operations(&aia) : kept(all, sizeof(all));
 }

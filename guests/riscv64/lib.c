@@ -41,7 +41,7 @@ _Noreturn void power_off(void)
 
 void system_reset(void)
 {
-    (void)sbi(SBI_SRST, 0, 1, 0);
+    (void)sbi(SBI_SRST, 0, option("warm") != NULL ? 2 : 1, 0);
 }
 
 /* ---- CPUs ---- */

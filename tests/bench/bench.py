@@ -52,12 +52,12 @@ def read_rows(arch):
     return [Row(cells, allowed) for cells in tables if len(cells) == 5]
 
 
-def run_twice(what, command):
+def run_twice(what, command, run=machine.run):
     """What it prints, which must say the same both times."""
     outputs = []
     for turn in "once", "twice":
         print(f"bench: {what}, {turn}", flush=True)
-        outputs.append(machine.run(command))
+        outputs.append(run(command))
     first, second = map(machine.counts, outputs)
     if first != second:
         changed = [f"{name}: {first.get(name)}, then {second.get(name)}" for name in first | second
@@ -87,6 +87,19 @@ def text_size(elf):
     raise machine.Failed(f"{elf} has no .text")
 
 
+def measure_aia(build, directory):
+    """Under the hypervisor: with interrupt files of the machine's, and with those in software; and without it."""
+    machine_args = ["-M", build.arch.aia_machine]
+    bare = machine.counts(run_twice("the bare machine with AIA", machine.bare_command(build, qemu_args=machine_args)))
+    values = machine.counts(run_twice("axvm, AIA, guest interrupt files", machine.axvm_command(
+        build, directory, devices=build.arch.aia_devices, qemu_args=machine_args), run=machine.run_to_verdict))
+    soft = machine.counts(run_twice("axvm, AIA, interrupt files in software", machine.axvm_command(
+        build, directory, devices=build.arch.aia_devices)))
+    for name in "imsic-self", "imsic-peer":
+        values[f"{name}-soft"], bare[f"{name}-soft"] = soft[name], bare[name]
+    return values, bare
+
+
 def measure(build, directory):
     """Values by name: under the hypervisor, and on the bare machine."""
     peer = build.arch.peer
@@ -103,6 +116,9 @@ def measure(build, directory):
     values["machine-memory"] = kept(output, "pCPU")
     values["vm-memory"] = kept(shared_output, "running")
     bare["vcpu-switch"] = bare[peer]
+    if build.arch.aia_machine:
+        aia_values, aia_bare = measure_aia(build, directory)
+        return aia_values | values, aia_bare | bare
     return values, bare
 
 
