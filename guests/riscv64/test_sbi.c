@@ -243,6 +243,37 @@ static uint64_t legacy(uint64_t extension, uint64_t a0, uint64_t a1)
     return (uint64_t)ret.error;
 }
 
+/* The fault is that of a load, at the ecall. */
+static void check_pointer(uint64_t pointer, uint64_t cause)
+{
+    for (uint64_t extension = 4; extension <= 7; extension++) {
+        struct caught caught;
+        uint64_t at, kept;
+
+        catch_begin();
+        __asm__ volatile("mv a0, %2\n\tmv a7, %3\n\tlla %0, 1f\n1:\tecall\n\tmv %1, a0"
+                         : "=&r"(at), "=&r"(kept)
+                         : "r"(pointer), "r"(extension)
+                         : "a0", "a1", "a7", "memory");
+        caught = catch_end();
+        check_caught("hart list", caught, cause, pointer);
+        check_equal(caught.pc, at);
+        check_equal(kept, pointer);
+    }
+}
+
+static void check_pointers(void)
+{
+    uint64_t list = 0;
+
+    check_pointer(UNMAPPED, CAUSE_LOAD_PAGE);
+    check_pointer(UINT64_C(1) << 62, CAUSE_LOAD_PAGE); /* no address of Sv39 */
+    check_pointer(HOLE, CAUSE_LOAD_ACCESS);
+    check_pointer(machine.uart, CAUSE_LOAD_ACCESS);
+    check_pointer((uintptr_t)&list + 4, CAUSE_LOAD_MISALIGNED);
+    check_pointer(UNMAPPED + 1, CAUSE_LOAD_MISALIGNED);
+}
+
 void test_legacy(void)
 {
     static const char text[] = "legacy: written byte by byte\n";
@@ -267,5 +298,8 @@ void test_legacy(void)
     check_equal(legacy(6, (uintptr_t)&mask, 0x1000), 0);
     check_equal(legacy(7, (uintptr_t)&mask, 0x1000), 0);
     check_equal(legacy(5, 0, 7), 0); /* all harts */
+    if (is_strict()) {
+        check_pointers();
+    }
     CHECK_ERROR(SBI_ERR_NOT_SUPPORTED, 9, 0, 0); /* no legacy one any more */
 }

@@ -1172,11 +1172,13 @@ static void test_legacy_fences(void **state)
 }
 
 /* "redirected back to the supervisor with sepc pointing to the faulting ECALL" */
+#define HIGH UINT64_C(0xffffffff00000000)
+
 static unsigned bad_pointer_cause;
 
 static bool translate_upper_half(uint64_t va, uint64_t *addr)
 {
-    *addr = va - UINT64_C(0xffffffff00000000);
+    *addr = va - HIGH;
     return va >> 63 != 0;
 }
 
@@ -1184,7 +1186,7 @@ static void guest_passes_a_bad_pointer(struct rv64_frame *frame)
 {
     uint64_t pc = frame->pc;
 
-    rv64_model_cpu()->sys[RV64_VSATP] = bad_pointer_cause == CAUSE_LOAD_PAGE ? UINT64_C(8) << 60 : 0;
+    rv64_model_cpu()->sys[RV64_VSATP] = rv64_model.translate != NULL ? UINT64_C(8) << 60 : 0;
     rv64_model_cpu()->sys[RV64_VSTVEC] = MACHINE_RAM + 0x400;
     for (uint64_t eid = 4; eid < 8; eid++) {
         frame->pc = pc;
@@ -1197,6 +1199,13 @@ static void guest_passes_a_bad_pointer(struct rv64_frame *frame)
     }
 }
 
+static void check_bad_pointer(struct axvm *vm, uint64_t pointer, unsigned cause)
+{
+    call.a[0] = pointer;
+    bad_pointer_cause = cause;
+    assert_int_equal(rv64_machine_run(vm, 0, guest_passes_a_bad_pointer).kind, AXVM_EXIT_EXTERNAL_INTERRUPT);
+}
+
 static void test_legacy_mask_pointer_that_faults(void **state)
 {
     struct axvm *vm = running_vm(2, NULL);
@@ -1204,22 +1213,48 @@ static void test_legacy_mask_pointer_that_faults(void **state)
     (void)state;
     interrupted(vm);
     rv64_model_forget_flushes();
-    bad_pointer_cause = CAUSE_LOAD_ACCESS;
-    for (unsigned i = 0; i < 4; i++) {
-        const uint64_t pointers[] = {8, RAM_END, UINT64_MAX - 7, MASK_AT + 1};
-
-        call.a[0] = pointers[i];
-        assert_int_equal(rv64_machine_run(vm, 0, guest_passes_a_bad_pointer).kind, AXVM_EXIT_EXTERNAL_INTERRUPT);
-    }
+    check_bad_pointer(vm, 8, CAUSE_LOAD_ACCESS);
+    check_bad_pointer(vm, RAM_END, CAUSE_LOAD_ACCESS);
+    check_bad_pointer(vm, UINT64_MAX - 7, CAUSE_LOAD_ACCESS);
+    check_bad_pointer(vm, MACHINE_PLIC, CAUSE_LOAD_ACCESS);
+    check_bad_pointer(vm, MASK_AT + 1, CAUSE_LOAD_MISALIGNED);
     rv64_model.translate = translate_upper_half;
-    bad_pointer_cause = CAUSE_LOAD_PAGE;
-    call.a[0] = MASK_AT;
-    assert_int_equal(rv64_machine_run(vm, 0, guest_passes_a_bad_pointer).kind, AXVM_EXIT_EXTERNAL_INTERRUPT);
+    check_bad_pointer(vm, MASK_AT, CAUSE_LOAD_PAGE);
+    check_bad_pointer(vm, HIGH + RAM_END, CAUSE_LOAD_ACCESS);
+    check_bad_pointer(vm, HIGH + MACHINE_PLIC, CAUSE_LOAD_ACCESS);
+    check_bad_pointer(vm, HIGH + MASK_AT + 4, CAUSE_LOAD_MISALIGNED);
     assert_int_equal(interrupted(vm), 0);
     assert_int_equal(rv64_model.flush_count, 0);
     mask_at(vm, 2);
-    assert_int_equal(legacy(vm, 4, UINT64_C(0xffffffff00000000) + MASK_AT, 5, 0, 0), 0);
+    assert_int_equal(legacy(vm, 4, HIGH + MASK_AT, 5, 0, 0), 0);
     assert_int_equal(interrupted(vm), 2);
+}
+
+static void lazy(struct axvm_config *config)
+{
+    config->lazy = true;
+}
+
+/* The call is made again when the page is there. */
+static void guest_passes_a_pointer_to_a_new_page(struct rv64_frame *frame)
+{
+    uint64_t pc = frame->pc;
+
+    rv64_guest_sbi(frame, 4, 0, RAM_END - 8, 5, 0);
+    assert_int_equal(frame->pc, pc);
+    assert_int_equal(frame->x[X_A0], RAM_END - 8);
+    rv64_guest_ecall(frame);
+    assert_int_equal(frame->pc, pc + 4);
+    assert_int_equal(frame->x[X_A0], 0);
+    assert_int_equal(frame->x[X_A1], 5);
+}
+
+static void test_legacy_mask_pointer_to_lazy_memory(void **state)
+{
+    struct axvm *vm = running_vm(1, lazy);
+
+    (void)state;
+    assert_int_equal(rv64_machine_run(vm, 0, guest_passes_a_pointer_to_a_new_page).kind, AXVM_EXIT_EXTERNAL_INTERRUPT);
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, rv64_machine_setup, rv64_machine_teardown)
@@ -1269,6 +1304,7 @@ int main(void)
         TEST(test_legacy_ipi_takes_its_mask_from_virtual_memory),
         TEST(test_legacy_fences),
         TEST(test_legacy_mask_pointer_that_faults),
+        TEST(test_legacy_mask_pointer_to_lazy_memory),
     };
 
     return cmocka_run_group_tests_name("rv64_sbi", tests, NULL, NULL);

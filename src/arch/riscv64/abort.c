@@ -284,7 +284,8 @@ static bool is_device(struct rv64_vcpu *v, uint64_t gpa)
     return entry != NULL;
 }
 
-static __attribute__((noinline)) int any_fault(struct rv64_vcpu *v, uint64_t cause)
+/* by_insn: of the instruction at pc; else no device is asked. */
+static __attribute__((noinline)) int fault_of(struct rv64_vcpu *v, uint64_t cause, bool by_insn)
 {
     struct rv64_fault fault = rv64_cpu_fault();
     bool walk = is_walk(fault.tinst);
@@ -299,10 +300,20 @@ static __attribute__((noinline)) int any_fault(struct rv64_vcpu *v, uint64_t cau
             return rv64_retry(v, cause, fault.tval);
         }
     }
-    if (cause == CAUSE_FETCH_GUEST_PAGE || walk || !is_device(v, fault.gpa)) {
+    if (cause == CAUSE_FETCH_GUEST_PAGE || walk || !by_insn || !is_device(v, fault.gpa)) {
         return memory_fault(v, cause, &fault);
     }
     return device_fault(v, cause, &fault);
+}
+
+static int any_fault(struct rv64_vcpu *v, uint64_t cause)
+{
+    return fault_of(v, cause, true);
+}
+
+int rv64_data_fault(struct rv64_vcpu *v)
+{
+    return fault_of(v, CAUSE_LOAD_GUEST_PAGE, false);
 }
 
 /* ---- Devices: what drivers do over and over; every instruction counts -------------------------------------------- */

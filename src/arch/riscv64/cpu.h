@@ -77,10 +77,11 @@ int rv64_vs_stage_find(struct rv64_vcpu *v, uint64_t cause, struct rv64_fault *f
 
 /*
  * Through the resident guest's own translation, with its privilege: the instruction at `pc` (HLVX; 16 bits if its two
- * lowest bits say so), or 8 bytes of data at `va` (HLV.D). False: that faults.
+ * lowest bits say so), or 8 bytes of data at `va` (HLV.D). False: that faults; rv64_cpu_read_u64() also says how, and
+ * of a guest page fault rv64_cpu_fault() says the rest.
  */
 bool rv64_cpu_fetch(uint64_t pc, uint32_t *insn);
-bool rv64_cpu_read_u64(uint64_t va, uint64_t *value);
+bool rv64_cpu_read_u64(uint64_t va, uint64_t *value, uint64_t *cause);
 
 /*
  * TLBs. A range of 0 bytes is none. pcpus: a mask of the host's numbers; the calling one's is done by instruction, the

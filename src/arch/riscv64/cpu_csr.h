@@ -9,6 +9,7 @@
 #define CSR_STVEC 0x105
 #define CSR_SCOUNTEREN 0x106
 #define CSR_SENVCFG 0x10a
+#define CSR_SCAUSE 0x142
 #define CSR_STVAL 0x143
 #define CSR_VSSTATUS 0x200
 #define CSR_VSIE 0x204

@@ -75,9 +75,12 @@ bool rv64_cpu_fetch(uint64_t pc, uint32_t *insn)
     return true;
 }
 
-bool rv64_cpu_read_u64(uint64_t va, uint64_t *value)
+bool rv64_cpu_read_u64(uint64_t va, uint64_t *value, uint64_t *cause)
 {
-    return (va & 7) == 0 && guest_load(HLV_D, va, value);
+    bool ok = guest_load(HLV_D, va, value);
+
+    *cause = csr_read(CSR_SCAUSE);
+    return ok;
 }
 
 /* ---- Fences ------------------------------------------------------------------------------------------------------ */

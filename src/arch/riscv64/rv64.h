@@ -189,6 +189,8 @@ void rv64_file_collect(struct rv64_vcpu *v);
 
 /* abort.c: guest page faults (causes 20, 21 and 23): memory to populate, emulated devices, or the guest's own fault. */
 int rv64_guest_page_fault(struct rv64_vcpu *v, uint64_t cause);
+/* The same of a load on behalf of the guest, by no instruction of its own: to be tried again, or an access fault. */
+int rv64_data_fault(struct rv64_vcpu *v);
 
 /*
  * abort.c: what is at v->frame.pc isn't what trapped: the guest has changed its code or its tables meanwhile. It tries

@@ -7,8 +7,6 @@
 #include "arch/riscv64/sbi.h"
 #include "lib/host.h"
 
-#define SATP_MODE_SHIFT 60U
-
 static int result(struct rv64_vcpu *v, int64_t value)
 {
     v->frame.x[SBI_A0] = (uint64_t)value;
@@ -44,13 +42,18 @@ static int clear_ipi(struct rv64_vcpu *v)
     return result(v, pending ? 1 : 0);
 }
 
-/* The fault is the guest's, at its ecall. */
-static int bad_pointer(struct rv64_vcpu *v, uint64_t va)
+/*
+ * Page and access faults that reading the list takes are the guest's own, with sepc at its ecall (SBI 2.0, chapter 5):
+ * what a load by the guest itself would take, so a kernel that mends the page may go on with the ecall. So it does after
+ * a guest page fault of memory that is there only now; where nothing answers, or a device, that is an access fault.
+ */
+static int bad_pointer(struct rv64_vcpu *v, uint64_t cause, uint64_t va)
 {
-    bool bare = rv64_cpu_sys_read(RV64_VSATP) >> SATP_MODE_SHIFT == 0;
-
     v->frame.pc -= 4;
-    rv64_inject(v, bare ? CAUSE_LOAD_ACCESS : CAUSE_LOAD_PAGE, va);
+    if (cause == CAUSE_LOAD_GUEST_PAGE) {
+        return rv64_data_fault(v);
+    }
+    rv64_inject(v, cause, va);
     return RV64_RESUME;
 }
 
@@ -58,13 +61,13 @@ static int bad_pointer(struct rv64_vcpu *v, uint64_t va)
 static int for_harts(struct rv64_vcpu *v, enum sbi_error (*act)(struct rv64_vcpu *v, uint64_t vcpus))
 {
     uint64_t list = sbi_arg(v, 0);
-    uint64_t mask = 0, base = UINT64_MAX, vcpus;
+    uint64_t mask = 0, base = UINT64_MAX, cause = CAUSE_LOAD_MISALIGNED, vcpus;
     enum sbi_error error;
 
     if (list != 0) {
         base = 0;
-        if (!rv64_cpu_read_u64(list, &mask)) {
-            return bad_pointer(v, list);
+        if (list % sizeof(mask) != 0 || !rv64_cpu_read_u64(list, &mask, &cause)) {
+            return bad_pointer(v, cause, list);
         }
     }
     error = sbi_harts(v, mask, base, &vcpus);

@@ -366,16 +366,22 @@ bool rv64_cpu_fetch(uint64_t pc, uint32_t *insn)
 }
 
 /* HLV.D: what the guest could load itself, now: pages that G-stage doesn't map yet fault. */
-bool rv64_cpu_read_u64(uint64_t va, uint64_t *value)
+bool rv64_cpu_read_u64(uint64_t va, uint64_t *value, uint64_t *cause)
 {
-    struct addrspace *as = &vcpu_of(rv64_model_cpu()->frame)->base.vm->as;
+    struct rv64_model_cpu *cpu = rv64_model_cpu();
+    struct addrspace *as = &vcpu_of(cpu->frame)->base.vm->as;
     uint64_t addr = va;
 
-    if ((va & 7) != 0 || (rv64_model.translate != NULL && !rv64_model.translate(va, &addr))) {
+    if (rv64_model.translate != NULL && !rv64_model.translate(va, &addr)) {
+        *cause = CAUSE_LOAD_PAGE;
         return false;
     }
-    return addrspace_translate(as, gpa(addr), NULL, NULL, NULL) == AXVM_OK &&
-           addrspace_read(as, gpa(addr), value, sizeof(*value)) == AXVM_OK;
+    if (addrspace_translate(as, gpa(addr), NULL, NULL, NULL) != AXVM_OK) {
+        *cause = CAUSE_LOAD_GUEST_PAGE;
+        cpu->fault = (struct rv64_fault){.gpa = addr, .tval = va};
+        return false;
+    }
+    return addrspace_read(as, gpa(addr), value, sizeof(*value)) == AXVM_OK;
 }
 
 /* ---- The guest interrupt file ---- */
