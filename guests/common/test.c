@@ -321,7 +321,7 @@ static const struct guest_test tests[] = {
 
 static const struct guest_test *find(const struct guest_test *test)
 {
-    while (test->name != NULL && strcmp(machine.args, test->name) != 0) {
+    while (test->name != NULL && !word_is(machine.args, test->name)) {
         test++;
     }
     return test;

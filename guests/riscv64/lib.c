@@ -94,9 +94,9 @@ void plic_handler(unsigned irq, void (*handler)(unsigned irq))
 
 void irq_init_cpu(void)
 {
-    uint64_t threshold = machine.arch.plic + PLIC_THRESHOLD(machine.arch.context[cpu_id()]);
-
-    mmio_write32(threshold, 0);
+    if (machine.arch.plic != 0) {
+        mmio_write32(machine.arch.plic + PLIC_THRESHOLD(machine.arch.context[cpu_id()]), 0);
+    }
     csr_set(sie, UINT64_C(1) << IRQ_EXTERNAL);
 }
 

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from support import Shell
+from support import PASS, Shell, write_vm
 
 pytestmark = pytest.mark.only("riscv64")
 
@@ -27,3 +27,18 @@ def test_linux_with_aia(start, tmp_path, arch, intc, says, machine):
     assert "smpstress: 3 CPUs agree" in shell.run("smpstress 2")
     shell.start("poweroff -f")
     machine.expect_end()
+
+
+# In the mean of 500, in instructions, the guest's own included: a message to another vCPU, and back.
+@pytest.mark.parametrize("machine, least, most", [
+    ("virt,aia=aplic-imsic,aia-guests=1", 100, 300),  # by the machine's interrupt files: with no exit at all
+    ("virt,aia=aplic-imsic", 1000, 5000),
+], ids=["guest-files", "software"])
+def test_messages_to_guest_interrupt_files_cost_no_exit(start, tmp_path, arch, machine, least, most):
+    vm = write_vm(tmp_path, "bench", cpus=2, kernel_path=arch.guest("bench.bin"), memory="64M",
+                  cmdline="rounds=500 only=imsic-peer", base={"phys_cpu_sets": [1, 2]},
+                  devices={"emu_devices": [IMSICS, UART]})
+    running = start(vm, smp=2, qemu_args=["-M", machine, "-icount", "shift=0,sleep=off"])
+    hundredths = int(running.expect(r"bench imsic-peer (\d+)\r*\n")[1])
+    running.expect(PASS)
+    assert least <= hundredths / 100 <= most, running.log

@@ -61,6 +61,16 @@ def test_calls_are_answered_as_specified(start, tmp_path, arch, test, cpus):
     run_guest(start, tmp_path, arch, test, cpus=cpus)
 
 
+# With more than two harts, several start the same one at once.
+@pytest.mark.only("riscv64")
+@pytest.mark.parametrize("smp", [4, 2])
+def test_of_harts_that_start_another_at_once_one_wins(start, tmp_path, arch, smp):
+    machine = start(arch.guest_vm(tmp_path, "hsm", cpus=4), smp=smp)
+    machine.expect("hsm: 4 harts start, stop and suspend")
+    machine.expect(PASS)
+    machine.expect_end()
+
+
 def test_faults_are_the_architectures_own(start, tmp_path, arch):
     run_guest(start, tmp_path, arch, "faults")
 
@@ -158,5 +168,14 @@ def test_memory_is_zero_at_first_and_all_there(start, tmp_path, arch):
 @pytest.mark.parametrize("test, cpus", [("reset", 2), ("resets", 4)])
 def test_reset_wipes_memory_and_starts_again(start, tmp_path, arch, test, cpus):
     machine = start(arch.guest_vm(tmp_path, test, cpus=cpus))
+    check_resets(machine, test)
+
+
+@pytest.mark.only("riscv64")
+def test_a_warm_reboot_is_a_cold_one(start, tmp_path, arch):
+    check_resets(start(arch.guest_vm(tmp_path, "reset warm", "reset")), "reset")
+
+
+def check_resets(machine, test):
     for _ in range(3):
         assert "FAIL" not in machine.expect(rf"(?s)test guest: {test},.*?asking for a reset\r*\n")[0]
