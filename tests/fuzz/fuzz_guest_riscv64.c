@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A guest that does anything: the input is a program of exits, run by two vCPUs on the modelled machine, through the whole
- * of the library. Whatever it does, the library comes back with an exit that its interface knows, and nothing leaks.
+ * A guest that does anything: the input is a program of exits, run by two vCPUs on the modelled machine, through the
+ * whole of the library. Whatever it does, the library comes back with an exit that its interface knows, and nothing leaks.
  * The first byte says which interrupt controllers it has, and what of them and of timers is the hardware's.
  */
 #include "fuzz.h"
@@ -106,7 +106,22 @@ static void do_known_csr(struct rv64_frame *frame)
     uint32_t how = (uint32_t)take(&in, 1); /* funct3, rd and the low bits of rs1 */
 
     frame->x[5] = csr == CSR_SISELECT ? registers[take(&in, 1) % COUNT(registers)] : take(&in, 8);
-    rv64_guest_virtual(frame, 0x73U | csr << 20 | ((how & 0x80) != 0 ? 5U : how >> 3 & 1) << 15 | (how & 7) << 12 | 6U << 7);
+    rv64_guest_virtual(frame, 0x73U | csr << 20 | ((how & 0x80) != 0 ? 5U : how >> 3 & 1) << 15 | (how & 7) << 12 |
+                                  6U << 7);
+}
+
+static uint64_t argument(uint64_t how)
+{
+    switch (how & 3) {
+    case 0:
+        return take(&in, 1);
+    case 1:
+        return address();
+    case 2:
+        return take(&in, 8);
+    default:
+        return UINT64_MAX;
+    }
 }
 
 static void do_call(struct rv64_frame *frame)
@@ -119,7 +134,7 @@ static void do_call(struct rv64_frame *frame)
     uint64_t args[3];
 
     for (unsigned i = 0; i < COUNT(args); i++, how >>= 2) {
-        args[i] = (how & 3) == 0 ? take(&in, 1) : (how & 3) == 1 ? address() : (how & 3) == 2 ? take(&in, 8) : UINT64_MAX;
+        args[i] = argument(how);
     }
     frame->x[X_A3] = take(&in, 2);
     (void)rv64_guest_sbi(frame, eid, fid, args[0], args[1], args[2]);

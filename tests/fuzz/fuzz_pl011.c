@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A guest that accesses the UART anyhow, while somebody types: its interrupt line is up exactly while MIS isn't 0, and
- * characters come as a naive UART (lists of what it holds, DDI 0183 2.4.2 and 3.3) has them: in their order, none twice,
- * none taken for which there is no room. So do FR's flags.
+ * characters come as a naive UART (lists of what it holds, DDI 0183 2.4.2 and 3.3) has them: in their order, none
+ * twice, none taken for which there is no room. So do FR's flags.
  */
 #include "device/pl011.h"
 #include "fuzz.h"

@@ -44,8 +44,9 @@ static int clear_ipi(struct rv64_vcpu *v)
 
 /*
  * Page and access faults that reading the list takes are the guest's own, with sepc at its ecall (SBI 2.0, chapter 5):
- * what a load by the guest itself would take, so a kernel that mends the page may go on with the ecall. So it does after
- * a guest page fault of memory that is there only now; where nothing answers, or a device, that is an access fault.
+ * what a load by the guest itself would take, so a kernel that mends the page may go on with the ecall. So it does
+ * after a guest page fault of memory that is there only now; where nothing answers, or a device does, that is an access
+ * fault.
  */
 static int bad_pointer(struct rv64_vcpu *v, uint64_t cause, uint64_t va)
 {
