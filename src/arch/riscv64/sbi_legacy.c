@@ -54,7 +54,7 @@ static int bad_pointer(struct rv64_vcpu *v, uint64_t cause, uint64_t va)
     if (cause == CAUSE_LOAD_GUEST_PAGE) {
         return rv64_data_fault(v);
     }
-    rv64_inject(v, cause, va);
+    rv64_inject(v, (enum rv64_cause)cause, va);
     return RV64_RESUME;
 }
 
