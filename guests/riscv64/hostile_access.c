@@ -217,15 +217,23 @@ bool lazy_access(struct hostile_cpu *cpu, uint64_t at, uint64_t mark, uint64_t *
 
 /* ---- The instruction that traps is not the one that is there any more -------------------------------------------- */
 
-static void rewrite(struct hostile_cpu *cpu, uint32_t *arena)
+/*
+ * An arena has instructions of 16 bits or of 32, and no others: what is written between the halves of two short ones
+ * must not be half an instruction, which may be a jump to anywhere.
+ */
+static void rewrite(struct hostile_cpu *cpu, const struct hostile_cpu *target)
 {
-    uint32_t insn = random_access(cpu);
+    bool is_long = target->index % 2 == 0;
+    uint32_t insn;
 
-    if ((insn & 3) == 3) {
+    do {
+        insn = random_access(cpu);
+    } while (((insn & 3) == 3) != is_long);
+    if (is_long) {
         insn = (insn & ~(31U << 15)) | (uint32_t)below(cpu, 32) << 15;
     }
-    *(volatile uint32_t *)arena = insn;
-    code_changed(arena, 4);
+    *(volatile uint32_t *)target->arena = insn;
+    code_changed(target->arena, 4);
 }
 
 void op_race(struct hostile_cpu *cpu)
@@ -233,7 +241,7 @@ void op_race(struct hostile_cpu *cpu)
     uint64_t here = (uint64_t)(uintptr_t)cpu->arena;
 
     for (unsigned i = 0; i < 4; i++) {
-        rewrite(cpu, hostile_cpus[below(cpu, machine.cpu_count)].arena);
+        rewrite(cpu, &hostile_cpus[below(cpu, machine.cpu_count)]);
     }
     for (unsigned i = 0; i < 4; i++) {
         slot_begin(cpu);

@@ -75,7 +75,7 @@ static void cpu_init(struct hostile_cpu *cpu, unsigned index)
     }
     for (unsigned i = 0; i < SLOT_WORDS; i++) {
         cpu->slot[i] = SLOT_END;
-        cpu->arena[i] = i == 0 ? INSN_NOP : SLOT_END;
+        cpu->arena[i] = i != 0 ? SLOT_END : index % 2 == 0 ? INSN_NOP : INSN_C_NOP << 16 | INSN_C_NOP;
     }
     for (uint64_t i = 0; i < 256; i++) {
         cpu->tables[0][i] = pte(i * GIB, PTE_ALL);
