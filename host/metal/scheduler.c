@@ -6,12 +6,11 @@
 #include "lib/log.h"
 
 /*
- * Shares of CPU time, in ticks: a turn ends when its task is AHEAD of another that is ready. One that wakes up is let
- * in at once if it is BEHIND the one that runs; no wait brings it further behind than that. So while a ready task waits
- * for its next turn, none of the others gets more than 2 * AHEAD + BEHIND: a slice.
+ * Shares of CPU time, in ticks: a turn ends when its task is so far ahead of another that is ready; one that wakes up
+ * is let in at once if it is so far behind the one that runs, and no wait brings it further behind. So while a ready
+ * task waits for its next turn, none of the others gets more than three times this: a slice.
  */
-#define AHEAD (hal->tick_hz / (SCHED_SLICES_PER_SECOND * 5 / 2))
-#define BEHIND (hal->tick_hz / (SCHED_SLICES_PER_SECOND * 5))
+#define LEAD (hal->tick_hz / (SCHED_SLICES_PER_SECOND * 3))
 
 _Static_assert(sizeof(struct sched_vm) <= AXVM_PAGE_SIZE, "a VM's tasks have one frame");
 
@@ -136,10 +135,10 @@ static bool goes_on(struct runqueue *queue, const struct task *woken)
     }
     now = hal->ticks();
     used = current->used + (now - queue->since);
-    if (woken->used + BEHIND <= used) {
+    if (woken->used + LEAD <= used) {
         return false;
     }
-    deadline = now + (woken->used + AHEAD - used);
+    deadline = now + (woken->used + LEAD - used);
     if (!queue->slice.armed || deadline < queue->slice.deadline) {
         end_turn(queue, deadline);
     }
@@ -425,8 +424,8 @@ static void gather(struct runqueue *queue)
     for (struct task *task = queue->first; task; task = task->next) {
         bool ready = is_ready(task);
 
-        if (ready && !task->in_turn && task->used + BEHIND < queue->floor) {
-            task->used = queue->floor - BEHIND;
+        if (ready && !task->in_turn && task->used + LEAD < queue->floor) {
+            task->used = queue->floor - LEAD;
         }
         task->in_turn = ready;
     }
@@ -466,7 +465,7 @@ static struct task *choose(struct runqueue *queue, struct task **other)
         give_way(queue, last);
     }
     task = least_used(queue, NULL);
-    if (last && last->in_turn && !last->yields && last->used < task->used + BEHIND) {
+    if (last && last->in_turn && !last->yields && last->used < task->used + LEAD) {
         task = last;
     }
     *other = task ? least_used(queue, task) : NULL;
@@ -484,7 +483,7 @@ bool sched_step(struct runqueue *queue)
     }
     queue->since = hal->ticks();
     if (other) {
-        end_turn(queue, queue->since + (other->used + AHEAD - task->used));
+        end_turn(queue, queue->since + (other->used + LEAD - task->used));
     } else if (queue->slice.armed) {
         hal->timer_cancel(&queue->slice);
     }

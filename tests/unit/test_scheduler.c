@@ -450,7 +450,7 @@ static void ready_vcpus_take_turns_by_slices(void **state)
 
         assert_true(sched_step(&queues_[0]));
         assert_true(atomic_load(&queues_[0].preempt));
-        assert_int_equal(now - since, i == 0 ? SLICE * 2 / 5 : SLICE * 4 / 5);
+        assert_int_equal(now - since, i == 0 ? SLICE / 3 : SLICE / 3 * 2);
     }
     scripts[0].behave = NULL; /* it waits: the last one left has no slice */
     while (!scripts[0].blocked[0]) {
@@ -924,6 +924,15 @@ static void all_that_want_an_equal_share_have_it(void **state)
     }
 }
 
+/* They are let in as soon as the other has had as much. */
+static void short_waits_cost_no_share(void **state)
+{
+    (void)state;
+    share(2, naps, 200);
+    assert_in_range(shares[1].ran * 2, 195 * SLICE, 200 * SLICE);
+    assert_in_range(shares[1].gap, 0, SLICE / 3 * 2);
+}
+
 static void no_ready_vcpu_waits_longer_than_a_slice_for_each_other(void **state)
 {
     (void)state;
@@ -1037,6 +1046,7 @@ int main(void)
         cmocka_unit_test_setup(a_suspended_vm_waits_to_be_resumed, one_alone),
         cmocka_unit_test(nobody_takes_more_than_an_equal_share),
         cmocka_unit_test(all_that_want_an_equal_share_have_it),
+        cmocka_unit_test(short_waits_cost_no_share),
         cmocka_unit_test(no_ready_vcpu_waits_longer_than_a_slice_for_each_other),
         cmocka_unit_test(resets_take_turns_like_all_else),
         cmocka_unit_test(who_has_rested_is_let_in_at_once),
