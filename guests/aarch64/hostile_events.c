@@ -356,7 +356,7 @@ void op_wait(struct hostile_cpu *cpu)
         return;
     }
     cpu->waiting = true;
-    if (below(cpu, 4) != 0) {
+    if (insn != INSN_WFE || below(cpu, 4) != 0) {
         open_interrupts(cpu);
     }
     reg_write(cntkctl_el1, 0x74 | (random64(cpu) & 0xff)); /* events come, too */

@@ -161,6 +161,7 @@ static void take_interrupt(struct hostile_cpu *cpu)
 }
 
 /* Interrupts come before an instruction as often as they like, but not for ever. */
+/* An interrupt may leave a CPU as it can't be woken: it ends what waits. */
 void slot_run(struct hostile_cpu *cpu)
 {
     unsigned patience = 4;
@@ -170,6 +171,9 @@ void slot_run(struct hostile_cpu *cpu)
     hostile_enter(cpu);
     while (cpu->vector % 4 == 1 || cpu->vector % 4 == 2) {
         take_interrupt(cpu);
+        if (cpu->waiting) {
+            return;
+        }
         if (--patience == 0) {
             cpu->pstate |= 0xc0; /* I, F */
         }

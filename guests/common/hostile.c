@@ -97,6 +97,8 @@ _Noreturn static void end(void)
     power_off();
 }
 
+static uint64_t now_ns(void);
+
 static void report(void)
 {
     for (unsigned i = 0; kinds[i].name != NULL; i++) {
@@ -105,9 +107,16 @@ static void report(void)
     for (unsigned i = 0; i < machine.cpu_count; i++) {
         const struct hostile_cpu *cpu = &hostile_cpus[i];
 
-        tell("hostile: cpu %u: %llu operations, started %llu times%s\n", i, (unsigned long long)cpu->count,
-             (unsigned long long)cpu->starts, cpu->stopped || cpu->off ? "" : ", lost");
+        tell("hostile: cpu %u: %llu operations, started %llu times", i, (unsigned long long)cpu->count,
+             (unsigned long long)cpu->starts);
+        if (cpu->stopped || cpu->off) {
+            tell("\n");
+        } else {
+            tell(", lost in %s%s%s\n", kinds[cpu->kind].name, cpu->in_slot != 0 ? ", in its slot" : "",
+                 cpu->waiting ? ", waiting" : "");
+        }
     }
+    tell("hostile: %llu ms\n", (unsigned long long)(now_ns() / 1000000));
     tell("hostile: seed %llu, %llu operations, %llu failed\n", (unsigned long long)options.seed,
          (unsigned long long)operations, (unsigned long long)failures);
 }

@@ -162,7 +162,10 @@ static void keep_on_leash(const struct hostile_cpu *cpu)
     }
 }
 
-/* Interrupts come before an instruction as often as they like, but not for ever. */
+/*
+ * Interrupts come before an instruction as often as they like, but not for ever. They end what waits: with all of them
+ * off, nothing would.
+ */
 void slot_run(struct hostile_cpu *cpu)
 {
     unsigned patience = 4;
@@ -173,6 +176,9 @@ void slot_run(struct hostile_cpu *cpu)
     hostile_enter(cpu);
     while ((cpu->cause & CAUSE_INTERRUPT) != 0) {
         take_interrupt(cpu);
+        if (cpu->waiting) {
+            return;
+        }
         if (--patience == 0) {
             if ((cpu->status & SSTATUS_SPP) == 0) {
                 return;
