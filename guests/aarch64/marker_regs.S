@@ -5,12 +5,11 @@
 
 #define EACH_Q 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, \
     28, 29, 30, 31
-#define EACH_X 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30
+#define EACH_X 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30
 
     .text
 /*
- * uint64_t marker_spin(uint64_t mark, uint64_t until, uint64_t *gap): read CNTVCT until then, with x5..x30 and Q0..Q31 all
- * `mark`. *gap: raised to the most ticks from one reading to the next. Zero: all registers kept the mark.
+ * uint64_t marker_spin(uint64_t mark, uint64_t until, struct gaps *gaps): with the mark in x7..x30 and Q0..Q31.
  */
     .global marker_spin
 marker_spin:
@@ -21,6 +20,7 @@ marker_spin:
     stp     x27, x28, [sp, #64]
     stp     x29, x30, [sp, #80]
     str     x2, [sp, #96]
+    ldp     x6, x5, [x2, #8]
     ldr     x2, [x2]
     .irp    n, EACH_Q
     dup     v\n\().2d, x0
@@ -34,6 +34,9 @@ marker_spin:
     sub     x3, x4, x3
     cmp     x3, x2
     csel    x2, x3, x2, hi
+    cmp     x3, x5
+    csel    x3, x3, xzr, hs
+    add     x6, x6, x3
     mov     x3, x4
     cmp     x4, x1
     b.lo    1b
@@ -51,7 +54,7 @@ marker_spin:
     orr     x3, x3, x5
     .endr
     ldr     x4, [sp, #96]
-    str     x2, [x4]
+    stp     x2, x6, [x4]
     mov     x0, x3
     ldp     x29, x30, [sp, #80]
     ldp     x27, x28, [sp, #64]

@@ -382,8 +382,20 @@ static void test_storm(void)
     ((void (*)(void))(uintptr_t)NOTHING)();
 }
 
+/* ---- doze: a CPU that waits, again and again, while a timer is due whose interrupt is off ---- */
+
+static void test_doze(void)
+{
+    print("doze: waiting for what is off\n");
+    gic_disable(guest_timers[0].irq);
+    guest_timers[0].set(0);
+    for (;;) {
+        wait_irq();
+    }
+}
+
 const struct guest_test arch_tests[] = {
     {"psci", test_psci},   {"faults", test_faults}, {"fetches", test_fetches}, {"sysregs", test_sysregs},
     {"storm", test_storm}, {"gic", test_gic},       {"hidden", test_hidden},   {"debug", test_debug},
-    {"races", test_races}, {"interface", test_interface}, {"aarch32", test_aarch32}, {0},
+    {"races", test_races}, {"interface", test_interface}, {"aarch32", test_aarch32}, {"doze", test_doze}, {0},
 };

@@ -4,7 +4,8 @@
  * every 10 ms that it is alive, and how long it was kept from running.
  *
  * Every other beat it spins, and measures the longest time between two readings of the counter; then it waits for
- * interrupts of its timer, and measures how late they are. In between it looks whether its marks are still there.
+ * interrupts of its timer, and measures how late they are. In between it looks whether its marks are still there. At
+ * the end it tells for how much of the time that it spun it had the CPU.
  *
  * The command line: beats=N (then it powers off; 0, or nothing: never), spin=1 (no waiting).
  */
@@ -12,6 +13,7 @@
 
 #define BEAT_US 10000U
 #define STEP_US 100U
+#define AWAY_US 500U /* it was without the CPU, and not only interrupted */
 
 static uint64_t ticks_per_us;
 
@@ -89,25 +91,31 @@ static void wait_until(uint64_t until, uint64_t *late)
 void test_main(void)
 {
     uint64_t beats = option_number("beats=", 0), spin_only = option_number("spin=", 0);
-    uint64_t gap = 0, late = 0;
+    const char *self = spin_only != 0 ? "spinner" : "marker";
+    uint64_t spun = 0, late = 0;
+    struct gaps gaps = {0};
 
     ticks_per_us = ticks_per_second() / 1000000;
+    gaps.least = AWAY_US * ticks_per_us;
     timer_enable(guest_timers, timer_fired);
     mark_memory();
-    print("marker: %llu beats\n", (unsigned long long)beats);
+    print("%s: %llu beats\n", self, (unsigned long long)beats);
     for (unsigned beat = 1; beats == 0 || beat <= beats; beat++) {
-        uint64_t until = ticks() + BEAT_US * ticks_per_us;
+        uint64_t since = ticks(), until = since + BEAT_US * ticks_per_us;
         uint64_t mark = MARK | beat << 12;
 
         mark_registers(mark);
         if (beat % 2 == 0 && spin_only == 0) {
             wait_until(until, &late);
         } else {
-            check_equal(marker_spin(mark, until, &gap), 0);
+            since = ticks();
+            check_equal(marker_spin(mark, until, &gaps), 0);
+            spun += ticks() - since;
             check_registers(mark);
         }
         check_memory(beat);
-        print("beat %u: without the CPU at most %llu us, interrupts at most %llu us late\n", beat,
-              (unsigned long long)(gap / ticks_per_us), (unsigned long long)(late / ticks_per_us));
+        print("%s %u: without the CPU at most %llu us, interrupts at most %llu us late\n", self, beat,
+              (unsigned long long)(gaps.longest / ticks_per_us), (unsigned long long)(late / ticks_per_us));
     }
+    print("%s: had the CPU for %llu %% of the time\n", self, (unsigned long long)((spun - gaps.sum) * 100 / spun));
 }

@@ -313,10 +313,70 @@ static void test_hang(void)
     }
 }
 
+/* ---- share: how much of its CPU it has, of which others want a part ---- */
+
+#define SHARE_MS 400U
+#define SHARE_AWAY_US 100U /* others had the CPU, and not only the hypervisor */
+
+static void test_share(void)
+{
+    uint64_t us = ticks_per_second() / 1000000, start = ticks(), before = start, now = start;
+    uint64_t longest = 0, away = 0;
+
+    while (now - start < SHARE_MS * 1000 * us) {
+        now = ticks();
+        away += now - before >= SHARE_AWAY_US * us ? now - before : 0;
+        longest = now - before > longest ? now - before : longest;
+        before = now;
+    }
+    print("share: %llu %% of the CPU, without it for at most %llu us\n",
+          (unsigned long long)((now - start - away) * 100 / (now - start)), (unsigned long long)(longest / us));
+}
+
+/* ---- nap, pester: a CPU that waits again and again, and wakes up soon; by its timer, or by another CPU ---- */
+
+static void test_nap(void)
+{
+    uint64_t pause = ticks_per_second() / 100000;
+
+    print("nap: waiting for moments\n");
+    timer_prepare(&guest_timers[0]);
+    for (;;) {
+        (void)timer_round(&guest_timers[0], pause, true);
+    }
+}
+
+static volatile uint64_t pestered;
+
+static void pester_handler(void)
+{
+    pestered = pestered + 1;
+}
+
+static void pester_cpu(void)
+{
+    for (;;) {
+        ipi_send(0);
+    }
+}
+
+static void test_pester(void)
+{
+    print("pester: waiting for another CPU\n");
+    ipi_enable(pester_handler);
+    check_equal(cpu_start(1, pester_cpu), 0);
+    for (;;) {
+        wait_irq();
+        irq_enable();
+        irq_disable();
+    }
+}
+
 static const struct guest_test tests[] = {
     {"timer", test_timer}, {"smp", test_smp},     {"memory", test_memory},   {"state", test_state},
     {"noise", test_noise}, {"reset", test_reset}, {"chatter", test_chatter}, {"hang", test_hang},
-    {"resets", test_resets}, {"off", test_off}, {0},
+    {"resets", test_resets}, {"off", test_off},   {"share", test_share},     {"nap", test_nap},
+    {"pester", test_pester}, {0},
 };
 
 static const struct guest_test *find(const struct guest_test *test)

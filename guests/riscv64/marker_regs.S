@@ -7,7 +7,7 @@
 
     .text
 /*
- * uint64_t marker_spin(uint64_t mark, uint64_t until, uint64_t *gap): with the mark in all general registers but
+ * uint64_t marker_spin(uint64_t mark, uint64_t until, struct gaps *gaps): with the mark in all general registers but
  * a0..a3, t0..t2 and sp, and in all FP registers.
  */
     .global marker_spin
@@ -17,6 +17,8 @@ marker_spin:
     sd      x\n, (8 * \n)(sp)
     .endr
     sd      a2, 264(sp)
+    ld      t2, 8(a2)
+    ld      t1, 16(a2)
     ld      a2, (a2)
     .irp    n, EACH_F
     fmv.d.x f\n, a0
@@ -29,7 +31,9 @@ marker_spin:
     sub     a3, t0, a3
     bgeu    a2, a3, 2f
     mv      a2, a3
-2:  mv      a3, t0
+2:  bltu    a3, t1, 3f
+    add     t2, t2, a3
+3:  mv      a3, t0
     bltu    t0, a1, 1b
     li      t1, 0
     .irp    n, EACH_X
@@ -43,6 +47,7 @@ marker_spin:
     .endr
     ld      t0, 264(sp)
     sd      a2, (t0)
+    sd      t2, 8(t0)
     mv      a0, t1
     .irp    n, SAVED
     ld      x\n, (8 * \n)(sp)

@@ -1,24 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """
-A guest that tries whatever a guest can try (guests/ARCH/hostile.c), beside one that says every 10 ms that it is alive
-and that nobody touched what is its own (marker.c). Under -icount both do the same in every run: a seed is all that it
-takes to see a failure again (AXVM_SEED). AXVM_OPS makes it longer.
+A guest that tries whatever a guest can try (guests/ARCH/hostile.c), beside two that say every 10 ms that they are alive
+and that nobody touched what is theirs (marker.c): one has a CPU of its own, the other shares one with a vCPU of the
+hostile guest. Under -icount all do the same in every run: a seed is all that it takes to see a failure again
+(AXVM_SEED). AXVM_OPS makes it longer.
 """
 import os
 import re
 
 import pytest
 
-from support import write_vm
+from support import ICOUNT, slice_us, write_vm
 
 SEED = int(os.environ.get("AXVM_SEED", 1))
 OPERATIONS = int(os.environ.get("AXVM_OPS", 100000))
 BEATS = 400
-LATE_US = 1_000  # of the neighbour: QEMU's CPUs take turns under -icount
-
-# QEMU changes from one CPU to the next at the latest when one of its own timers is due: have one every 20 us.
-TICKER = ["-netdev", "hubport,hubid=0,id=tick",
-          "-object", "filter-buffer,id=ticker,netdev=tick,queue=rx,interval=20"]
+LATE_US = 1_000  # beside what the scheduler says: QEMU's CPUs take turns under -icount, and the hypervisor's exits
 
 MEMORY = [  # from the beginning of RAM on
     [0x00000000, "32M", 7, 0],
@@ -28,20 +25,38 @@ MEMORY = [  # from the beginning of RAM on
 ]
 
 
+# By vCPU: its pCPU. Under -icount, QEMU gives what one CPU leaves of the time until its next timer to those behind it:
+# the first has the marker, whose interrupts are to be in time.
+MARKER, HOSTILE, SPINNER = [0x1], [0x2, 0x4, 0x8, 0x2], [0x8]
+SHARING = 2  # vCPUs on the spinner's
+
+
+def beats_of(who, log):
+    """(without the CPU, interrupts late): the most, in us."""
+    beats = re.findall(rf"{who} (\d+): without the CPU at most (\d+) us, interrupts at most (\d+) us late", log)
+    assert int(beats[-1][0]) == BEATS
+    return max(int(gap) for _, gap, _ in beats), max(int(late) for _, _, late in beats)
+
+
 def test_a_hostile_guest_disturbs_nobody(start, tmp_path, arch):
     memory = [[arch.ram + at, *rest] for at, *rest in MEMORY]
     print(f"seed {SEED}, {OPERATIONS} operations")
-    hostile = write_vm(tmp_path, "hostile", cpus=4, base={"phys_cpu_sets": [2, 4, 8, 2]},
+    hostile = write_vm(tmp_path, "hostile", cpus=4, base={"phys_cpu_sets": HOSTILE},
                        kernel_path=arch.guest("hostile.bin"), cmdline=f"seed={SEED} ops={OPERATIONS}",
                        memory_regions=memory)
-    marker = write_vm(tmp_path, "marker", base={"phys_cpu_sets": [1]}, kernel_path=arch.guest("marker.bin"),
+    marker = write_vm(tmp_path, "marker", base={"phys_cpu_sets": MARKER}, kernel_path=arch.guest("marker.bin"),
                       cmdline=f"beats={BEATS}", memory="32M")
-    run = start(hostile, marker, qemu_args=["-icount", "shift=0,sleep=off", *TICKER])
+    spinner = write_vm(tmp_path, "spinner", base={"phys_cpu_sets": SPINNER}, kernel_path=arch.guest("marker.bin"),
+                       cmdline=f"beats={BEATS} spin=1", memory="32M")
+    run = start(hostile, marker, spinner, qemu_args=ICOUNT)
     run.expect_end()
     done = re.search(rf"hostile: seed {SEED}, (\d+) operations, (\d+) failed", run.log)
     assert done and int(done[1]) >= OPERATIONS and int(done[2]) == 0
-    assert re.search(r"GUEST PASS: 0 failed", run.log)
-    assert "axvm: vm hostile: powered off" in run.log and "axvm: vm marker: powered off" in run.log
-    beats = re.findall(r"beat (\d+): without the CPU at most (\d+) us, interrupts at most (\d+) us late", run.log)
-    assert int(beats[-1][0]) == BEATS
-    assert max(max(int(gap), int(late)) for _, gap, late in beats) < LATE_US
+    assert run.log.count("GUEST PASS: 0 failed") == 2
+    for name in "hostile", "marker", "spinner":
+        assert f"axvm: vm {name}: powered off" in run.log
+    gap, late = beats_of("marker", run.log)
+    assert gap < LATE_US and late < LATE_US
+    gap, _ = beats_of("spinner", run.log)
+    assert gap < (SHARING - 1) * slice_us() + LATE_US
+    assert int(re.search(r"spinner: had the CPU for (\d+) %", run.log)[1]) >= 100 // SHARING - 1

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from support import NEXT_VM, PASS, PROMPT, Monitor, Shell, write_vm
+from support import ICOUNT, NEXT_VM, PASS, PROMPT, Monitor, Shell, slice_us, write_vm
 
 # How QEMU's monitor shows what a CPU runs, and what that is in the hypervisor: exception level, virtualization mode.
 LEVELS = {"aarch64": (r"PSTATE=\S+ \S+ (?:NS )?EL(\d)", "2"), "riscv64": (r"\n V +=  +(\d)", "0")}
@@ -121,6 +121,29 @@ def test_a_failing_vm_leaves_the_others_alone(start, tmp_path, arch):
 def test_a_guest_gone_wild_doesnt_stop_its_neighbour_on_the_same_cpu(start, tmp_path, arch, vice):
     machine = start(arch.guest_vm(tmp_path, vice), arch.guest_vm(tmp_path, "smp", cpus=2), smp=1)
     machine.expect_all(f"{vice}: ", r"\[smp\] " + PASS, "axvm: vm smp: powered off")
+
+
+# What those that wait all the time, exit all the time, or never, leave to one that always wants the CPU: at least so
+# many %. What they do is in guests/*/test.c.
+@pytest.mark.parametrize("vices, least", [("doze", 98), ("nap", 50), ("storm", 49), ("hang", 49),
+                                          ("doze nap hang", 33)])
+def test_no_guest_takes_more_than_its_share_of_a_cpu(start, tmp_path, arch, vices, least):
+    others = [arch.guest_vm(tmp_path, vice) for vice in vices.split()]
+    machine = start(*others, arch.guest_vm(tmp_path, "share"), smp=1, qemu_args=ICOUNT)
+    check_share(machine, len(others), least)
+
+
+def test_a_vcpu_that_others_wake_takes_no_more_than_its_share(start, tmp_path, arch):
+    machine = start(arch.guest_vm(tmp_path, "pester", cpus=2, base={"phys_cpu_sets": [2, 1]}),
+                    arch.guest_vm(tmp_path, "share", base={"phys_cpu_sets": [2]}), smp=2, qemu_args=ICOUNT)
+    check_share(machine, 1, 49)
+
+
+def check_share(machine, others, least):
+    """Of a CPU that as many others want: so many %, and never away for longer than their slices."""
+    share = machine.expect(r"share: (\d+) % of the CPU, without it for at most (\d+) us")
+    assert int(share[1]) >= least
+    assert int(share[2]) < others * slice_us() + 500
 
 
 def test_vms_that_share_a_cpu_dont_see_each_others_registers(start, tmp_path, arch):
