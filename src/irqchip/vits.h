@@ -8,8 +8,9 @@
  * A command for which there is no room, or that is wrong, is ignored (IHI 0069 5.3).
  *
  * Commands are carried out when GITS_CWRITER is written, a few at a time; the rest follow at the guest's next access to
- * CREADR or CWRITER, and by a timer, whichever comes first. So no access takes long, however full the queue is. A SYNC
- * waits until what was disabled, moved, or cleared has left the list registers of the vCPU it names.
+ * CREADR or CWRITER, and by a timer, whichever comes first. So no access takes long, however full the queue is; and the
+ * timer takes a fiftieth of the time at most. A SYNC waits until what was disabled, moved, or cleared has left the list
+ * registers of the vCPU it names.
  *
  * Lock order: vits.lock, then vgicv3.lock and the address space's.
  */

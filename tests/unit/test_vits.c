@@ -738,6 +738,43 @@ static void test_the_queue_wraps(void **state)
     assert_true(queue_empty());
 }
 
+/* A clock that goes on while commands are carried out. */
+#define READING 1000U
+
+static uint64_t slow_ticks(void)
+{
+    uint64_t now = fake_hal.ticks();
+
+    fake_hal_set_ticks(now + READING);
+    return now;
+}
+
+static void test_the_timer_takes_a_small_part_of_the_time(void **state)
+{
+    struct axvm_hal slow = fake_hal;
+    uint64_t began;
+
+    (void)state;
+    map_usual();
+    began = hal->ticks();
+    slow.ticks = slow_ticks;
+    for (unsigned i = 0; i < 200; i++) {
+        its_queue(ITS_INVALL, 0, 1, 0);
+    }
+    hal = &slow;
+    its_submit(0);
+    hal = &fake_hal;
+    for (unsigned batches = 0; batches < 5; batches++) {
+        assert_int_equal(fake_hal_next_deadline(0), began + 50 * READING);
+        began = fake_hal_next_deadline(0);
+        hal = &slow;
+        fake_hal_advance(began - fake_hal.ticks());
+        hal = &fake_hal;
+    }
+    while (!queue_empty()) {
+    }
+}
+
 static void test_a_long_queue_is_worked_off_slice_by_slice(void **state)
 {
     uint64_t start, read;
@@ -1174,6 +1211,7 @@ int main(void)
         TEST(test_devices_are_those_of_the_device_table),
         TEST(test_full_tables_refuse_more),
         TEST(test_the_queue_wraps),
+        TEST(test_the_timer_takes_a_small_part_of_the_time),
         TEST(test_a_long_queue_is_worked_off_slice_by_slice),
         TEST(test_commands_wait_for_enabled_and_a_valid_queue),
         TEST(test_a_queue_that_is_no_ram_or_ends_early),
