@@ -239,7 +239,7 @@ static bool start_again(struct sched_vm *vm)
     if (axvm_boot(vm->vm) != AXVM_OK) {
         return false;
     }
-    log_info("vm %s: starts again", vm->name);
+    log_limited(&vm->log, AXVM_LOG_INFO, "vm %s: starts again", vm->name);
     begin(vm);
     return true;
 }

@@ -14,6 +14,7 @@
 #define METAL_SCHEDULER_H
 
 #include "console.h"
+#include "lib/log_limit.h"
 #include <axvm/axvm.h>
 
 #define SCHED_MAX_VMS 64U
@@ -45,6 +46,7 @@ struct sched_vm {
     uint32_t id;
     const char *name;
     struct console_port port;
+    struct log_limit log; /* of what its guest can cause */
     _Atomic bool reset_wanted;
     _Atomic unsigned parked; /* tasks that are */
     unsigned task_count;

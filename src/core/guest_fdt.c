@@ -387,7 +387,8 @@ static int limit_cpus(struct axvm *vm, void *fdt)
     unsigned found = count_bits(filter.found);
 
     if (error == 0 && found != vm->vcpu_count) {
-        log_warn("VM %u: its device tree has nodes for %u of its %u vCPUs", vm->id, found, vm->vcpu_count);
+        log_limited(&vm->log, AXVM_LOG_WARN, "VM %u: its device tree has nodes for %u of its %u vCPUs", vm->id, found,
+                    vm->vcpu_count);
     }
     return error;
 }

@@ -104,7 +104,7 @@ static void stop_if_empty(struct axvm *vm)
     }
     spin_unlock(&vm->lock);
     if (stopped) {
-        log_info("VM %u: stopped", vm->id);
+        log_limited(&vm->log, AXVM_LOG_INFO, "VM %u: stopped", vm->id);
     }
 }
 
@@ -144,8 +144,8 @@ int axvm_boot(struct axvm *vm)
     if (error != AXVM_OK) {
         return refused(vm, "booted");
     }
-    log_info("VM %u \"%s\": running; keeps %zu KiB beside its RAM", vm->id, axvm_name(vm),
-             (vm->arena.bytes + vm->as.table.frames * AXVM_PAGE_SIZE) >> 10);
+    log_limited(&vm->log, AXVM_LOG_INFO, "VM %u \"%s\": running; keeps %zu KiB beside its RAM", vm->id, axvm_name(vm),
+                (vm->arena.bytes + vm->as.table.frames * AXVM_PAGE_SIZE) >> 10);
     return AXVM_OK;
 }
 
@@ -185,7 +185,8 @@ bool vm_system_down(struct axvm_vcpu *vcpu, enum axvm_system_event event)
     if (leave_for(vm, AXVM_STATE_STOPPING) != AXVM_OK) {
         return false;
     }
-    log_info("VM %u: the guest asks for %s", vm->id, event == AXVM_SYSTEM_RESET ? "a reset" : "power-off");
+    log_limited(&vm->log, AXVM_LOG_INFO, "VM %u: the guest asks for %s", vm->id,
+                event == AXVM_SYSTEM_RESET ? "a reset" : "power-off");
     vm_request(vm, VCPU_REQ_LEAVE);
     return true;
 }

@@ -9,6 +9,7 @@
 #include "core/vcpu.h"
 #include "device/bus.h"
 #include "lib/host.h"
+#include "lib/log_limit.h"
 #include "lib/spinlock.h"
 #include "mem/addrspace.h"
 
@@ -60,6 +61,7 @@ struct axvm {
     struct vm_reset reset; /* of who has `busy` */
     _Atomic bool built;
     _Atomic uint64_t suspended_at; /* hal ticks when the last vCPU left, while suspended */
+    struct log_limit log; /* of what its guest can cause */
     struct arena arena;
     struct axvm_device *devices; /* all, newest first */
     struct axvm_image images[AXVM_IMAGE_COUNT];

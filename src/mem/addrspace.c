@@ -122,12 +122,12 @@ static inline int populate(struct addrspace *as, const struct area *area, uint64
         order = 0;
     }
     if (order == 0 && hal->frames_alloc(0, &frames) != AXVM_OK) {
-        return fail(AXVM_ENOMEM, "address space: no frame for %#llx", (unsigned long long)addr);
+        return AXVM_ENOMEM;
     }
     zero_frames(as, frames, AXVM_PAGE_SIZE << order);
     if (pagetable_fill(&as->table, &slot, gpa(addr), order, frames, flags) != AXVM_OK) {
         hal->frames_free(frames, order);
-        return fail(AXVM_ENOMEM, "address space: no frame for the table for %#llx", (unsigned long long)addr);
+        return AXVM_ENOMEM;
     }
     return AXVM_OK;
 }

@@ -8,8 +8,8 @@
  * logging, each area of RAM has `dirty`, and leaves that the guest may write are pages noted there.
  * `lock` guards all of it, the table included; the hardware walks the table without it.
  *
- * RAM is every area that isn't DEVICE. Flags are those of pagetable_flags_ok(). What a guest can cause (AXVM_EFAULT and
- * AXVM_ENOENT of fault, read, write, translate) isn't logged.
+ * RAM is every area that isn't DEVICE. Flags are those of pagetable_flags_ok(). What a guest can cause, again and
+ * again (any error of fault, read, write, translate), isn't logged.
  */
 #ifndef AXVM_MEM_ADDRSPACE_H
 #define AXVM_MEM_ADDRSPACE_H

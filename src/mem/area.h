@@ -63,7 +63,7 @@ void area_log_clear(struct area *area, uint64_t addr);
 
 /*
  * Map a zeroed frame, with `flags`, to the page at `addr` of the area if nothing is there. AXVM_EEXIST, not logged: it
- * is there already; AXVM_EFAULT, not logged: the area isn't lazy; AXVM_ENOMEM.
+ * is there already; AXVM_EFAULT, not logged: the area isn't lazy; AXVM_ENOMEM, not logged.
  */
 int addrspace_populate(struct addrspace *as, const struct area *area, uint64_t addr, uint32_t flags);
 

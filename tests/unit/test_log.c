@@ -49,12 +49,43 @@ static void a_long_line_is_cut(void **state)
     assert_true(fake_hal_logged(kept));
 }
 
+static void what_a_guest_can_cause_is_limited(void **state)
+{
+    struct log_limit limit = {0}, other = {0};
+
+    (void)state;
+    fake_hal_set_ticks(UINT64_C(1) << 40);
+    for (unsigned i = 0; i < 1000; i++) {
+        log_limited(&limit, AXVM_LOG_INFO, "again %u", i);
+    }
+    assert_int_equal(fake_hal_log_lines(AXVM_LOG_INFO), LOG_BURST);
+    assert_true(fake_hal_logged("again 0"));
+    log_limited(&other, AXVM_LOG_INFO, "somebody else's");
+    assert_true(fake_hal_logged("somebody else's"));
+    fake_hal_forget();
+    for (unsigned i = 0; i < 100; i++) { /* ten seconds */
+        fake_hal_advance(FAKE_TICK_HZ / 10);
+        log_limited(&limit, AXVM_LOG_INFO, "and again %u", i);
+    }
+    assert_true(fake_hal_logged("961 lines like the next are left out"));
+    assert_in_range(fake_hal_log_lines(AXVM_LOG_INFO), 2 * 10 * LOG_A_SECOND - 2, 2 * 10 * LOG_A_SECOND);
+    fake_hal_advance(FAKE_TICK_HZ * 3600);
+    fake_hal_forget();
+    for (unsigned i = 0; i < 1000; i++) {
+        log_limited(&limit, AXVM_LOG_INFO, "a burst");
+    }
+    assert_in_range(fake_hal_log_lines(AXVM_LOG_INFO), LOG_BURST, LOG_BURST + 1);
+}
+
 static void before_there_is_a_host_nothing_is_logged(void **state)
 {
+    struct log_limit limit = {0};
+
     (void)state;
     hal = NULL;
     assert_int_equal(fail(AXVM_EINVAL, "nobody hears this"), AXVM_EINVAL);
     log_info("nor this");
+    log_limited(&limit, AXVM_LOG_INFO, "nor this");
     hal = &fake_hal;
     assert_false(fake_hal_logged("this"));
 }
@@ -105,6 +136,7 @@ int main(void)
         TEST(a_line_goes_to_the_host_with_its_level),
         TEST(fail_logs_an_error_and_returns_it),
         TEST(a_long_line_is_cut),
+        TEST(what_a_guest_can_cause_is_limited),
         TEST(before_there_is_a_host_nothing_is_logged),
         TEST(every_error_has_its_name),
         TEST(every_exit_and_state_has_its_name),

@@ -468,6 +468,21 @@ static void reset_goes_by_parts_and_keeps_others_away_meanwhile(void **state)
     fake_vm_end(vm);
 }
 
+static void a_vm_that_is_reset_again_and_again_doesnt_flood_the_log(void **state)
+{
+    struct axvm *vm = fake_vm_boot(1);
+
+    (void)state;
+    fake_hal_forget();
+    for (unsigned i = 0; i < 100; i++) {
+        assert_int_equal(axvm_shutdown(vm), AXVM_OK);
+        assert_int_equal(axvm_reset(vm), AXVM_OK);
+        assert_int_equal(axvm_boot(vm), AXVM_OK);
+    }
+    assert_in_range(fake_hal_log_lines(AXVM_LOG_INFO), 10, 40);
+    fake_vm_end(vm);
+}
+
 static void a_vm_that_fails_while_it_is_reset_stays_failed(void **state)
 {
     struct axvm *vm = fake_vm_boot(1);
@@ -602,6 +617,7 @@ int main(void)
         TEST(reset_zeroes_ram_and_loads_the_images_again),
         TEST(reset_brings_vcpus_and_devices_back_to_power_on),
         TEST(reset_goes_by_parts_and_keeps_others_away_meanwhile),
+        TEST(a_vm_that_is_reset_again_and_again_doesnt_flood_the_log),
         TEST(a_vm_that_fails_while_it_is_reset_stays_failed),
         TEST(a_reset_that_goes_wrong_fails_the_vm_and_can_be_tried_again),
         TEST(destroy_gives_everything_back),

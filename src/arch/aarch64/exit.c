@@ -175,7 +175,8 @@ int a64_exit_irq(struct a64_frame *frame)
 
 void a64_serror(struct a64_vcpu *v)
 {
-    log_warn("vm %u: vcpu %u: SError while it ran; passed on to it", v->base.vm->id, v->base.id);
+    log_limited(&v->base.vm->log, AXVM_LOG_WARN, "vm %u: vcpu %u: SError while it ran; passed on to it", v->base.vm->id,
+                v->base.id);
     a64_inject_serror(v);
 }
 
