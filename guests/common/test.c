@@ -315,7 +315,7 @@ static void test_hang(void)
 
 /* ---- share: how much of its CPU it has, of which others want a part ---- */
 
-#define SHARE_MS 400U
+#define SHARE_MS 200U
 #define SHARE_AWAY_US 100U /* others had the CPU, and not only the hypervisor */
 
 static void test_share(void)
@@ -333,18 +333,22 @@ static void test_share(void)
           (unsigned long long)((now - start - away) * 100 / (now - start)), (unsigned long long)(longest / us));
 }
 
-/* ---- nap, pester: a CPU that waits again and again, and wakes up soon; by its timer, or by another CPU ---- */
+/* ---- nap: a CPU that works, and waits for a moment before its turn would end ---- */
 
 static void test_nap(void)
 {
-    uint64_t pause = ticks_per_second() / 100000;
-
     print("nap: waiting for moments\n");
     timer_prepare(&guest_timers[0]);
     for (;;) {
-        (void)timer_round(&guest_timers[0], pause, true);
+        uint64_t until = ticks() + ticks_per_second() / 500;
+
+        while (ticks() < until) {
+        }
+        (void)timer_round(&guest_timers[0], ticks_per_second() / 100000, true);
     }
 }
+
+/* ---- pester: a CPU that waits again and again, and always has an interrupt from another ---- */
 
 static volatile uint64_t pestered;
 
