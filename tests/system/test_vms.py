@@ -178,7 +178,7 @@ def run_beside_marker(start, directory, arch, neighbour, beats=20):
     machine = start(marker, neighbour, smp=1, qemu_args=["-icount", "shift=0,sleep=off"])
     machine.expect("axvm: vm marker: powered off")
     assert "GUEST PASS: 0 failed" in machine.log
-    said = re.findall(r"beat (\d+): without the CPU at most (\d+) us, interrupts at most (\d+) us late", machine.log)
+    said = re.findall(r"marker (\d+): without the CPU at most (\d+) us, interrupts at most (\d+) us late", machine.log)
     assert int(said[-1][0]) == beats
     assert max(int(gap) for _, gap, _ in said) < SLICE_US + PART_US
     assert max(int(late) for _, _, late in said) < SLICE_US + PART_US
