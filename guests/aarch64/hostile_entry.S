@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How the hostile guest's CPUs start, and how they get into a slot and out of it. */
+#include "callee_saved.h"
 #include "hostile.h"
 
     .arch_extension fp
@@ -112,12 +113,7 @@ take_stack:
 /* void hostile_enter(struct hostile_cpu *cpu) */
     .global hostile_enter
 hostile_enter:
-    stp     x19, x20, [sp, #-96]!
-    stp     x21, x22, [sp, #16]
-    stp     x23, x24, [sp, #32]
-    stp     x25, x26, [sp, #48]
-    stp     x27, x28, [sp, #64]
-    stp     x29, x30, [sp, #80]
+    callee_save 96
     mov     x1, sp
     mov     x2, #1
     stp     x1, x2, [x0, #CPU_STACK]
@@ -199,12 +195,7 @@ left:
     cbz     x2, crashed
     str     xzr, [x0, #CPU_IN_SLOT]
     mov     sp, x1
-    ldp     x29, x30, [sp, #80]
-    ldp     x27, x28, [sp, #64]
-    ldp     x25, x26, [sp, #48]
-    ldp     x23, x24, [sp, #32]
-    ldp     x21, x22, [sp, #16]
-    ldp     x19, x20, [sp], #96
+    callee_restore 96
     ret
 
 crashed:

@@ -116,19 +116,6 @@ static void lpi_handler(unsigned intid)
     __atomic_fetch_add(&counts[cpu_id()][event], 1, __ATOMIC_SEQ_CST);
 }
 
-static void advance(volatile unsigned *word)
-{
-    __atomic_fetch_add(word, 1, __ATOMIC_SEQ_CST);
-    barrier("dsb sy\n\tsev");
-}
-
-static void wait_for(volatile unsigned *word, unsigned value)
-{
-    while (__atomic_load_n(word, __ATOMIC_ACQUIRE) < value) {
-        barrier("wfe");
-    }
-}
-
 static void lpis_on(void)
 {
     uint64_t gicr = machine.arch.gicr + GICR_STRIDE * (uint64_t)cpu_id();

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Waiting with marks in all registers. */
+#include "callee_saved.h"
+
     .arch_extension fp
     .arch_extension simd
 
@@ -13,12 +15,7 @@
  */
     .global marker_spin
 marker_spin:
-    stp     x19, x20, [sp, #-112]!
-    stp     x21, x22, [sp, #16]
-    stp     x23, x24, [sp, #32]
-    stp     x25, x26, [sp, #48]
-    stp     x27, x28, [sp, #64]
-    stp     x29, x30, [sp, #80]
+    callee_save 112
     str     x2, [sp, #96]
     ldp     x6, x5, [x2, #8]
     ldr     x2, [x2]
@@ -56,10 +53,5 @@ marker_spin:
     ldr     x4, [sp, #96]
     stp     x2, x6, [x4]
     mov     x0, x3
-    ldp     x29, x30, [sp, #80]
-    ldp     x27, x28, [sp, #64]
-    ldp     x25, x26, [sp, #48]
-    ldp     x23, x24, [sp, #32]
-    ldp     x21, x22, [sp, #16]
-    ldp     x19, x20, [sp], #112
+    callee_restore 112
     ret

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* How the mmio guest executes one instruction, at each exception level. */
+#include "callee_saved.h"
 
     .arch_extension fp
     .arch_extension simd
@@ -52,12 +53,7 @@ mmio_run_user:
 /* void mmio_user(struct user *user): EL0 from user->pc on until it traps. The exception goes to user->esr and ->far. */
     .global mmio_user
 mmio_user:
-    stp     x19, x20, [sp, #-112]!
-    stp     x21, x22, [sp, #16]
-    stp     x23, x24, [sp, #32]
-    stp     x25, x26, [sp, #48]
-    stp     x27, x28, [sp, #64]
-    stp     x29, x30, [sp, #80]
+    callee_save 112
     mrs     x1, vbar_el1
     stp     x0, x1, [sp, #96]
     adr     x1, user_vectors
@@ -89,12 +85,7 @@ user_exit:
     ldr     x1, [sp, #104]
     msr     vbar_el1, x1
     isb
-    ldp     x29, x30, [sp, #80]
-    ldp     x27, x28, [sp, #64]
-    ldp     x25, x26, [sp, #48]
-    ldp     x23, x24, [sp, #32]
-    ldp     x21, x22, [sp, #16]
-    ldp     x19, x20, [sp], #112
+    callee_restore 112
     ret
 
 /* Synchronous exceptions of EL0, AArch64 and AArch32; there are no others here. */

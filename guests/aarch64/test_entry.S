@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the test guest has to do in assembly. */
+#include "callee_saved.h"
 
 /*
  * void once_run(uint64_t pc, uint64_t pstate, uint64_t x0): go there, and come back at the first exception of any kind,
@@ -8,12 +9,7 @@
     .text
     .global once_run
 once_run:
-    stp     x19, x20, [sp, #-112]!
-    stp     x21, x22, [sp, #16]
-    stp     x23, x24, [sp, #32]
-    stp     x25, x26, [sp, #48]
-    stp     x27, x28, [sp, #64]
-    stp     x29, x30, [sp, #80]
+    callee_save 112
     mrs     x9, vbar_el1
     str     x9, [sp, #96]
     ldr     x9, =once_vectors
@@ -28,12 +24,7 @@ once_back:
     ldr     x9, [sp, #96]
     msr     vbar_el1, x9
     isb
-    ldp     x29, x30, [sp, #80]
-    ldp     x27, x28, [sp, #64]
-    ldp     x25, x26, [sp, #48]
-    ldp     x23, x24, [sp, #32]
-    ldp     x21, x22, [sp, #16]
-    ldp     x19, x20, [sp], #112
+    callee_restore 112
     ret
 
     .balign 0x800

@@ -31,44 +31,12 @@ static volatile struct {
     bool awake; /* it is to leave SLEEP */
 } holder;
 
-static uint64_t spi_reg(unsigned reg, unsigned irq)
-{
-    return machine.arch.gicd + reg + irq / 32 * 4;
-}
-
 static uint64_t private_reg(unsigned cpu, unsigned reg)
 {
     return machine.arch.gicr + GICR_STRIDE * (uint64_t)cpu + SGI_BASE + reg;
 }
 
-static uint32_t take(void)
-{
-    uint32_t intid = (uint32_t)reg_read(ICC_IAR1_EL1);
-
-    barrier("dsb sy\n\tisb");
-    return intid;
-}
-
-static void end(uint32_t intid)
-{
-    reg_write(ICC_EOIR1_EL1, intid);
-    barrier("dsb sy\n\tisb");
-}
-
 /* ---- CPU 1 ------------------------------------------------------------------------------------------------------- */
-
-static void wait_for(volatile unsigned *word, unsigned value)
-{
-    while (__atomic_load_n(word, __ATOMIC_ACQUIRE) < value) {
-        wait_event();
-    }
-}
-
-static void advance(volatile unsigned *word)
-{
-    __atomic_fetch_add(word, 1, __ATOMIC_SEQ_CST);
-    send_event();
-}
 
 static void sleep(void)
 {

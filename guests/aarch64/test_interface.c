@@ -17,11 +17,6 @@
 enum { IGROUPR = 0x80, ISPENDR = 0x200, ISACTIVER = 0x300, IPRIORITYR = 0x400, ICFGR = 0xc00, IROUTER = 0x6000,
        GICR_TYPER = 8, GICR_STRIDE = 0x20000, GICR_ISPENDR0 = 0x10200 };
 
-static uint64_t spi_reg(unsigned reg, unsigned irq)
-{
-    return machine.arch.gicd + reg + irq / 32 * 4;
-}
-
 /* Of each SPI another one: 5 and SPIS have no common divisor. */
 static unsigned priority_of(unsigned irq)
 {
@@ -42,20 +37,6 @@ static void set_pending(unsigned irq)
 static bool is_active(unsigned irq)
 {
     return (mmio_read32(spi_reg(ISACTIVER, irq)) >> irq % 32 & 1) != 0;
-}
-
-static unsigned take(void)
-{
-    unsigned intid = (unsigned)reg_read(ICC_IAR1_EL1);
-
-    barrier("dsb sy\n\tisb");
-    return intid;
-}
-
-static void end(unsigned intid)
-{
-    reg_write(ICC_EOIR1_EL1, intid);
-    barrier("dsb sy\n\tisb");
 }
 
 static unsigned running(void)

@@ -21,6 +21,27 @@ uint64_t user_alias32(uint64_t address); /* of this program's own memory, below 
 /* Run at exception level `el` from `pc` on, with this x0; `pstate`: any of these. */
 struct caught run_once(unsigned el, uint64_t pc, uint64_t pstate, uint64_t x0);
 
+/* ---- The GIC ---- */
+
+static inline uint64_t spi_reg(unsigned reg, unsigned irq)
+{
+    return machine.arch.gicd + reg + irq / 32 * 4;
+}
+
+static inline uint32_t take(void)
+{
+    uint32_t intid = (uint32_t)reg_read(ICC_IAR1_EL1);
+
+    barrier("dsb sy\n\tisb");
+    return intid;
+}
+
+static inline void end(uint32_t intid)
+{
+    reg_write(ICC_EOIR1_EL1, intid);
+    barrier("dsb sy\n\tisb");
+}
+
 /* ---- Tests ---- */
 
 /* gic: what one CPU reads and writes of interrupts that another has */

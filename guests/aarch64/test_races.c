@@ -39,11 +39,6 @@ static bool wait_until(volatile unsigned *word, unsigned value)
     return true;
 }
 
-static void advance(volatile unsigned *word)
-{
-    __atomic_fetch_add(word, 1, __ATOMIC_SEQ_CST);
-}
-
 static void wait_off(unsigned cpu)
 {
     while (!cpu_is_off(cpu)) {

@@ -90,6 +90,20 @@ void guest_secondary(unsigned cpu);
  * send_event().
  */
 
+/* Between CPUs: count up, and wait until another has. */
+static inline void advance(volatile unsigned *word)
+{
+    __atomic_fetch_add(word, 1, __ATOMIC_SEQ_CST);
+    send_event();
+}
+
+static inline void wait_for(volatile unsigned *word, unsigned value)
+{
+    while (__atomic_load_n(word, __ATOMIC_ACQUIRE) < value) {
+        wait_event();
+    }
+}
+
 void discover_arch(const void *fdt); /* machine.uart and machine.arch */
 uint64_t boot_cpu_id(void);
 void console_put(uint8_t c);

@@ -85,19 +85,6 @@ static void ping_handler(void)
     __atomic_fetch_add(&smp_pings[cpu_id()], 1, __ATOMIC_SEQ_CST);
 }
 
-static void wait_for(volatile unsigned *word, unsigned value)
-{
-    while (__atomic_load_n(word, __ATOMIC_ACQUIRE) < value) {
-        wait_event();
-    }
-}
-
-static void advance(volatile unsigned *word)
-{
-    __atomic_fetch_add(word, 1, __ATOMIC_SEQ_CST);
-    send_event();
-}
-
 static void smp_cpu(void)
 {
     unsigned self = cpu_id();
