@@ -6,10 +6,10 @@ const struct kind kinds[] = {
     {"mmio", 24, op_mmio}, {"alias", 10, op_alias}, {"sysreg", 16, op_sysreg}, {"wild", 5, op_wild},
     {"insn", 5, op_insn},  {"user", 10, op_user},   {"eret", 4, op_eret},      {"race", 4, op_race},
     {"call", 6, op_call},  {"power", 4, op_power},  {"sgi", 6, op_sgi},        {"gic", 12, op_gic},
-    {"timer", 8, op_timer}, {"line", 4, op_line},   {"debug", 4, op_debug},    {"wait", 4, op_wait},
-    {"lazy", 4, op_lazy},  {"keep", 2, op_keep},    {"print", 1, op_print}, {0},
+    {"its", 8, op_its},    {"timer", 8, op_timer},  {"line", 4, op_line},      {"debug", 4, op_debug},
+    {"wait", 4, op_wait},  {"lazy", 4, op_lazy},    {"keep", 2, op_keep},      {"print", 1, op_print},
+    {0},
 };
-
 
 _Static_assert(offsetof(struct hostile_cpu, sp) == CPU_SP, "hostile_arch.h");
 _Static_assert(offsetof(struct hostile_cpu, in_slot) == CPU_IN_SLOT, "hostile_arch.h");
@@ -36,6 +36,7 @@ void hostile_adopt(void)
 {
     hostile_sane();
     barrier("msr daifset, #0xf");
+    its_adopt();
 }
 
 void wake(const struct hostile_cpu *target)

@@ -200,7 +200,7 @@ static void write_icc(struct hostile_cpu *cpu, uint64_t value)
     }
 }
 
-static void access(struct hostile_cpu *cpu, uint64_t at, uint64_t value)
+void access_register(struct hostile_cpu *cpu, uint64_t at, uint64_t value)
 {
     switch (below(cpu, 8)) {
     case 0:
@@ -223,7 +223,7 @@ static void access(struct hostile_cpu *cpu, uint64_t at, uint64_t value)
 void op_gic(struct hostile_cpu *cpu)
 {
     for (unsigned i = 0; i < 4; i++) {
-        access(cpu, random_gic_register(cpu), random_value(cpu));
+        access_register(cpu, random_gic_register(cpu), random_value(cpu));
         write_icc(cpu, random_value(cpu));
     }
     slot_begin(cpu);
@@ -273,9 +273,9 @@ void op_line(struct hostile_cpu *cpu)
     uint64_t value = random_value(cpu);
 
     if (below(cpu, 2) != 0) {
-        access(cpu, machine.uart + uart[below(cpu, COUNT(uart))], value);
+        access_register(cpu, machine.uart + uart[below(cpu, COUNT(uart))], value);
     } else {
-        access(cpu, 0x09010000 + rtc[below(cpu, COUNT(rtc))], value + (below(cpu, 2) != 0 ? mmio_read32(0x09010000) : 0));
+        access_register(cpu, 0x09010000 + rtc[below(cpu, COUNT(rtc))], value + (below(cpu, 2) != 0 ? mmio_read32(0x09010000) : 0));
     }
     slot_begin(cpu);
     slot_run(cpu);

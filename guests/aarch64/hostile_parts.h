@@ -14,6 +14,12 @@ uint64_t hostile_fp_differ(uint64_t mark);
 void open_interrupts(struct hostile_cpu *cpu);
 void open_redistributor(unsigned cpu);
 
+/* One access of a random width, without a slot. */
+void access_register(struct hostile_cpu *cpu, uint64_t at, uint64_t value);
+
+/* CPU 0, once. */
+void its_adopt(void);
+
 void op_mmio(struct hostile_cpu *cpu);
 void op_alias(struct hostile_cpu *cpu);
 void op_sysreg(struct hostile_cpu *cpu);
@@ -26,6 +32,7 @@ void op_call(struct hostile_cpu *cpu);
 void op_power(struct hostile_cpu *cpu);
 void op_sgi(struct hostile_cpu *cpu);
 void op_gic(struct hostile_cpu *cpu);
+void op_its(struct hostile_cpu *cpu);
 void op_timer(struct hostile_cpu *cpu);
 void op_line(struct hostile_cpu *cpu);
 void op_debug(struct hostile_cpu *cpu);

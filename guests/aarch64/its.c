@@ -3,7 +3,7 @@
  * A guest that has its events become LPIs: every CPU gets those that are meant for it, each exactly as often as it was
  * raised. It also runs on the bare machine (qemu-system-aarch64 -M virt,gic-version=3).
  */
-#include "guest.h"
+#include "its.h"
 #include <libfdt.h>
 #include <string.h>
 
@@ -12,7 +12,7 @@
 #define ROUNDS 300U
 #define ITS_CPUS 16U /* an event for each CPU, and one that moves about */
 
-#define LPI(event) (8192U + (event))
+#define LPI(event) (FIRST_LPI + (event))
 #define MOVING ITS_CPUS
 #define HOME 0U /* the collection, and CPU, that this one comes back to */
 
@@ -23,33 +23,10 @@
 #define QUEUE (machine.memory_base + 0xc00000)
 #define ITT (machine.memory_base + 0xd00000)
 
-#define VALID (UINT64_C(1) << 63)
-#define WRITE_BACK (UINT64_C(7) << 59 | UINT64_C(1) << 10) /* inner-shareable */
-
-enum {
-    GITS_CTLR = 0x0, GITS_TYPER = 0x8, GITS_CBASER = 0x80, GITS_CWRITER = 0x88, GITS_CREADR = 0x90, GITS_BASER0 = 0x100,
-    GICR_CTLR = 0x0, GICR_TYPER = 0x8, GICR_PROPBASER = 0x70, GICR_PENDBASER = 0x78, GICR_STRIDE = 0x20000,
-    MOVI = 1, INT = 3, CLEAR = 4, SYNC = 5, MAPD = 8, MAPC = 9, MAPTI = 0xa, INV = 0xc, INVALL = 0xd, MOVALL = 0xe,
-    DISCARD = 0xf,
-};
-
 static uint64_t its;
 static volatile unsigned counts[ITS_CPUS][MOVING + 1];
 static unsigned expected[ITS_CPUS][MOVING + 1];
 static volatile unsigned ready, done, finished;
-
-static uint64_t read64(uint64_t addr)
-{
-    uint64_t value;
-
-    __asm__ volatile("ldr %0, [%1]" : "=r"(value) : "r"(addr) : "memory");
-    return value;
-}
-
-static void write64(uint64_t addr, uint64_t value)
-{
-    __asm__ volatile("str %0, [%1]" ::"r"(value), "r"(addr) : "memory");
-}
 
 static void discover(void)
 {
@@ -147,20 +124,20 @@ static void its_on(void)
         uint64_t baser = read64(its + GITS_BASER0 + 8 * n);
 
         if ((baser >> 56 & 7) != 0) {
-            write64(its + GITS_BASER0 + 8 * n, VALID | WRITE_BACK | TABLE(n) | 2 << 8);
+            write64(its + GITS_BASER0 + 8 * n, ITS_VALID | WRITE_BACK | TABLE(n) | 2 << 8);
         }
     }
-    write64(its + GITS_CBASER, VALID | WRITE_BACK | QUEUE);
+    write64(its + GITS_CBASER, ITS_VALID | WRITE_BACK | QUEUE);
     write64(its + GITS_CWRITER, 0);
     mmio_write32(its + GITS_CTLR, 1);
 }
 
 static void map_all(void)
 {
-    command((uint64_t)DEVICE << 32 | MAPD, EVENT_BITS - 1, VALID | ITT, 0);
+    command((uint64_t)DEVICE << 32 | MAPD, EVENT_BITS - 1, ITS_VALID | ITT, 0);
     for (unsigned cpu = 0; cpu < machine.cpu_count; cpu++) {
         configure(cpu, 0xa1);
-        command(MAPC, 0, VALID | (uint64_t)cpu << 16 | cpu, 0);
+        command(MAPC, 0, ITS_VALID | (uint64_t)cpu << 16 | cpu, 0);
         command((uint64_t)DEVICE << 32 | MAPTI, (uint64_t)LPI(cpu) << 32 | cpu, cpu, 0);
         command(INVALL, 0, cpu, 0);
         sync(cpu);

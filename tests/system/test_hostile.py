@@ -14,7 +14,7 @@ from support import ICOUNT, slice_us, write_vm
 
 SEED = int(os.environ.get("AXVM_SEED", 1))
 OPERATIONS = int(os.environ.get("AXVM_OPS", 100000))
-BEATS = max(400, OPERATIONS // 500)  # the others outlive the hostile guest
+BEATS = max(400, OPERATIONS // 700)  # the others outlive the hostile guest
 LATE_US = 1_000  # beside what the scheduler says: QEMU's CPUs take turns under -icount, and the hypervisor's exits
 
 MEMORY = [  # from the beginning of RAM on
@@ -29,6 +29,15 @@ MEMORY = [  # from the beginning of RAM on
 # the first has the marker, whose interrupts are to be in time.
 MARKER, HOSTILE, SPINNER = [0x1], [0x2, 0x4, 0x8, 0x2], [0x8]
 SHARING = 2  # vCPUs on the spinner's
+
+
+def watch(run):
+    """See it run, to its end."""
+    for beat in range(BEATS // 100, BEATS + 1, BEATS // 100):
+        run.expect(rf"marker {beat}: ")
+        print(f"{beat} of {BEATS} beats", end="\r", flush=True)
+    run.expect_end()
+    print("\n".join(line for line in run.lines() if "hostile: " in line))
 
 
 def beats_of(who, log):
@@ -49,7 +58,7 @@ def test_a_hostile_guest_disturbs_nobody(start, tmp_path, arch):
     spinner = write_vm(tmp_path, "spinner", base={"phys_cpu_sets": SPINNER}, kernel_path=arch.guest("marker.bin"),
                        cmdline=f"beats={BEATS} spin=1", memory="32M")
     run = start(hostile, marker, spinner, qemu_args=ICOUNT)
-    run.expect_end()
+    watch(run)
     done = re.search(rf"hostile: seed {SEED}, (\d+) operations, (\d+) failed", run.log)
     assert done and int(done[1]) >= OPERATIONS and int(done[2]) == 0
     assert run.log.count("GUEST PASS: 0 failed") == 2
