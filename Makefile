@@ -155,7 +155,7 @@ $(BUILD)/native/%.cpp.o: %.cpp scripts/flags.mk | setup
 # ---- Tests ---------------------------------------------------------------------------------------------------------
 
 # The portable parts of the metal host are tested too.
-metal_port := $(wildcard $(foreach f,ranges frames claims machine machine_* uart_* timerqueue console scheduler,host/metal/$f.c))
+metal_port := $(wildcard $(foreach f,ranges frames claims machine machine_* uart_* rtc timerqueue console scheduler,host/metal/$f.c))
 test_obj   := $(patsubst %,$(BUILD)/test/%.o,$(native_src) $(metal_port) $(wildcard tests/unit/support/*.c))
 unit_obj   := $(patsubst %,$(BUILD)/test/%.o,$(wildcard tests/unit/test_*.c))
 unit_bin   := $(patsubst tests/unit/%.c,$(BUILD)/unit/%,$(wildcard tests/unit/test_*.c))

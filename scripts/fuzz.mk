@@ -9,7 +9,8 @@ fuzz_cc    := clang
 fuzz_cxx   := clang++
 fuzz_flags := -g -O1 -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-sanitize=vptr
 fuzz_incs  := $(CPPFLAGS) -isystem $(LIBFDT) -Itests/unit -Itests/fuzz -Itools/axvm -Ihost/metal
-fuzz_src   := $(native_src) $(wildcard host/metal/machine*.c host/metal/uart_*.c) host/metal/ranges.c $(wildcard tests/unit/support/*.c) \
+fuzz_src   := $(native_src) $(wildcard host/metal/machine*.c host/metal/uart_*.c) host/metal/ranges.c host/metal/rtc.c \
+              $(wildcard tests/unit/support/*.c) \
               $(filter-out tools/axvm/main.c,$(tool_src))
 fuzz_obj   := $(patsubst %,$(BUILD)/fuzz/%.o,$(fuzz_src))
 fuzz_main  := $(wildcard tests/fuzz/fuzz_*.c)

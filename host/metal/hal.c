@@ -16,6 +16,7 @@ static struct axvm_hal hal_metal;
 static struct timerqueue timers[AXVM_MAX_PCPUS];
 static struct console console;
 static const struct uart_driver *uart;
+static struct rtc rtc;
 
 /* ---- Memory: memory.c has it ---------------------------------------------------------------------------------- */
 
@@ -66,6 +67,11 @@ static hpa_t hal_hva_to_hpa(const void *addr)
 }
 
 /* ---- Time ------------------------------------------------------------------------------------------------------ */
+
+static uint64_t hal_wall_clock(void)
+{
+    return rtc.read ? rtc.read(&rtc) : 0;
+}
 
 static void hal_timer_arm(struct axvm_timer *timer)
 {
@@ -284,6 +290,7 @@ static struct axvm_hal hal_metal = {
     .hpa_to_hva = hal_hpa_to_hva,
     .hva_to_hpa = hal_hva_to_hpa,
     .ticks = timer_now,
+    .wall_clock = hal_wall_clock,
     .timer_arm = hal_timer_arm,
     .timer_cancel = hal_timer_cancel,
     .pcpu_id = hal_pcpu_id,
@@ -309,6 +316,7 @@ int host_init(const struct machine *machine)
     hal_metal.tick_hz = machine->timer_hz ? machine->timer_hz : timer_frequency();
     hal_metal.pcpu_count = machine->cpu_count;
     hal_metal.isa = machine->isa;
+    rtc = machine->rtc;
     hal_metal.guest_file = host_guest_file;
     return axvm_library_init(&hal_metal, host_arch);
 }

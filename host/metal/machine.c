@@ -168,11 +168,35 @@ static void found_ns16550(struct scan *scan)
     }
 }
 
+/* The first of several; its 8 bytes of registers that matter are enough for either. */
+static void found_rtc(struct scan *scan, uint64_t (*read)(const struct rtc *rtc))
+{
+    struct rtc *rtc = &scan->machine->rtc;
+    struct range regs;
+
+    if (!rtc->read && device_range(scan, 0, &regs) && regs.end - regs.base >= 8 && regs.base % 4 == 0) {
+        *rtc = (struct rtc){.read = read, .regs = regs};
+        machine_add_device(scan->machine, regs);
+    }
+}
+
+static void found_pl031(struct scan *scan)
+{
+    found_rtc(scan, rtc_pl031_read);
+}
+
+static void found_goldfish_rtc(struct scan *scan)
+{
+    found_rtc(scan, rtc_goldfish_read);
+}
+
 static const struct machine_device common_devices[] = {
     {"arm,pl011", found_pl011},
     {"ns16550a", found_ns16550},
     {"ns16550", found_ns16550},
     {"snps,dw-apb-uart", found_ns16550},
+    {"arm,pl031", found_pl031},
+    {"google,goldfish-rtc", found_goldfish_rtc},
 };
 
 static bool look_for(struct scan *scan, const char *compatible, const struct machine_device *devices, size_t count)

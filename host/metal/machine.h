@@ -6,6 +6,7 @@
 #ifndef METAL_MACHINE_H
 #define METAL_MACHINE_H
 
+#include "rtc.h"
 #include "uart.h"
 #include <axvm/types.h>
 
@@ -82,9 +83,10 @@ struct machine {
 
     uint64_t timer_hz; /* 0: the CPU knows */
     struct uart uart;  /* of the console */
+    struct rtc rtc;
 
     unsigned device_count;
-    struct range device[MACHINE_MAX_DEVICES]; /* registers that the host uses: interrupt controllers, UART */
+    struct range device[MACHINE_MAX_DEVICES]; /* registers that the host uses: interrupt controllers, UART, clock */
     union {
         struct machine_aarch64 aarch64;
         struct machine_riscv64 riscv64;

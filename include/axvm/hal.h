@@ -69,6 +69,9 @@ struct axvm_hal {
     uint64_t (*ticks)(void);
     uint64_t tick_hz;
 
+    /* The time of day in nanoseconds since 1970 (UTC), with which clocks of VMs begin; 0 if that isn't known. */
+    uint64_t (*wall_clock)(void);
+
     /*
      * Arm `timer` on the calling pCPU for timer->deadline (re-arming moves it), or cancel it wherever it is armed. When
      * timer_cancel returns, `fire` is not running on another pCPU and won't until the timer is armed again.

@@ -15,7 +15,6 @@
 #include <libfdt.h>
 
 #define RTC_SIZE UINT64_C(0x1000)
-#define NS_PER_SECOND UINT64_C(1000000000)
 
 /* Registers, each 32 bits. */
 enum {
@@ -222,7 +221,7 @@ int goldfish_rtc_create(struct axvm *vm, const struct axvm_emu_config *config)
     }
     rtc_alarm_init(&rtc->alarm, &rtc->device);
     rtc->started = hal->ticks();
-    rtc->base = (config->cfg_count > 0 ? config->cfg[0] : 0) * NS_PER_SECOND;
+    rtc->base = rtc_start_time(config);
     goldfish_rtc_reset(&rtc->device);
     return axvm_add_device(vm, &rtc->device);
 }

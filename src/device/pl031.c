@@ -183,7 +183,7 @@ int pl031_create(struct axvm *vm, const struct axvm_emu_config *config)
     }
     rtc_alarm_init(&rtc->alarm, &rtc->device);
     rtc->started = hal->ticks();
-    rtc->base = config->cfg_count > 0 ? (uint32_t)config->cfg[0] : 0;
+    rtc->base = (uint32_t)(rtc_start_time(config) / NS_PER_SECOND);
     pl031_reset(&rtc->device);
     return axvm_add_device(vm, &rtc->device);
 }

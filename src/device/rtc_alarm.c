@@ -4,6 +4,11 @@
 #include "lib/host.h"
 #include <stddef.h>
 
+uint64_t rtc_start_time(const struct axvm_emu_config *config)
+{
+    return config->cfg_count > 0 ? config->cfg[0] * NS_PER_SECOND : hal->wall_clock();
+}
+
 void rtc_alarm_update(struct rtc_alarm *alarm)
 {
     bool line = alarm->raised && alarm->unmasked;

@@ -10,8 +10,14 @@
 #define AXVM_DEVICE_RTC_ALARM_H
 
 #include "lib/spinlock.h"
+#include <axvm/config.h>
 #include <axvm/device.h>
 #include <axvm/hal.h>
+
+#define NS_PER_SECOND UINT64_C(1000000000)
+
+/* The time that a clock begins with, in nanoseconds: its configuration's, in seconds, or else the host's. */
+uint64_t rtc_start_time(const struct axvm_emu_config *config);
 
 struct rtc_alarm {
     struct axvm_device *device; /* whose interrupt it is */

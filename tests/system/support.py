@@ -146,7 +146,8 @@ def reserving_tree(arch, directory, at, size, no_map=False):
 
 # QEMU's arguments that make time exact, and each run the same: an instruction takes a nanosecond. QEMU then changes
 # from one CPU to the next at the latest when one of its own timers is due: have one every 20 us.
-ICOUNT = ["-icount", "shift=0,sleep=off", "-netdev", "hubport,hubid=0,id=tick",
+ICOUNT = ["-icount", "shift=0,sleep=off", "-rtc", "base=2001-02-03,clock=vm",
+          "-netdev", "hubport,hubid=0,id=tick",
           "-object", "filter-buffer,id=ticker,netdev=tick,queue=rx,interval=20"]
 
 

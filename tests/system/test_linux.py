@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Debian's kernel, unmodified, from its first message to power-off."""
 import re
+import time
 
 import pytest
 
@@ -41,11 +42,13 @@ def test_sees_the_memory_it_was_given(start, tmp_path, arch):
     assert 120 < total < 192  # the kernel's own share is not in it
 
 
-def test_has_a_clock_that_goes(start, tmp_path, arch):
+def test_has_a_clock_that_is_right_and_goes(start, tmp_path, arch):
+    since = time.time()
     shell = Shell(start(arch.linux_vm(tmp_path)))
     assert shell.run("cat /sys/class/rtc/rtc0/name").startswith(CLOCK[arch.name])
     now = "cat /sys/class/rtc/rtc0/since_epoch"
     assert shell.run(f"t=$({now}); while [ $({now}) -le $t ]; do :; done; echo later") == "later"
+    assert since - 1 <= int(shell.run("date +%s")) <= time.time()
 
 
 def test_cpus_compute_the_same_at_once(start, tmp_path, arch):

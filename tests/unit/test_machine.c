@@ -64,6 +64,8 @@ static void qemu_virt_is_understood(void **state)
     assert_int_equal(machine.timer_hz, 0);
     assert_range(machine.uart.regs, 0x9000000, 0x9001000);
     assert_int_equal(machine.uart.irq, 33);
+    assert_ptr_equal(machine.rtc.read, rtc_pl031_read);
+    assert_range(machine.rtc.regs, 0x9010000, 0x9011000);
 }
 
 static void a_gicv2_machine_is_refused_by_name_but_has_its_uart(void **state)

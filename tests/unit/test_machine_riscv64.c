@@ -86,7 +86,8 @@ static void qemu_virt_with_a_plic_is_understood(void **state)
     assert_int_equal(machine.uart.irq, 10);
     assert_int_equal(machine.uart.reg_shift, 0);
     assert_int_equal(machine.uart.reg_width, 1);
-    ASSERT_DEVICES({0x10000000, 0x10000100}, {0xc000000, 0xc600000});
+    assert_ptr_equal(machine.rtc.read, rtc_goldfish_read);
+    ASSERT_DEVICES({0x101000, 0x102000}, {0x10000000, 0x10000100}, {0xc000000, 0xc600000});
 }
 
 static void opensbis_memory_is_nobodys(void **state)
@@ -134,7 +135,7 @@ static void qemu_virt_with_imsics_is_understood(void **state)
     }
     assert_int_equal(machine.riscv64.imsic.file[4], 0);
     assert_int_equal(machine.uart.irq, 10);
-    ASSERT_DEVICES({0x10000000, 0x10000100}, {0x28000000, 0x28010000}, {0xd000000, 0xd008000});
+    ASSERT_DEVICES({0x101000, 0x102000}, {0x10000000, 0x10000100}, {0x28000000, 0x28010000}, {0xd000000, 0xd008000});
 }
 
 static void of_two_plics_the_consoles_counts(void **state)
@@ -221,7 +222,7 @@ static void a_plic_of_m_mode_only_is_none(void **state)
     assert_int_equal(discover(), AXVM_OK);
     assert_range(machine.riscv64.plic.regs, 0, 0);
     assert_int_equal(machine.uart.irq, 0);
-    ASSERT_DEVICES({0x10000000, 0x10000100});
+    ASSERT_DEVICES({0x101000, 0x102000}, {0x10000000, 0x10000100});
 }
 
 static void interrupt_files_lie_within_the_imsics(void **state)

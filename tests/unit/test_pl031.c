@@ -70,6 +70,19 @@ static void it_counts_seconds_from_its_base(void **state)
     assert_int_equal(rd(CR), 1);
 }
 
+static void without_a_base_time_it_begins_with_the_hosts(void **state)
+{
+    struct axvm_emu_config config = {.name = "rtc", .base = {BASE + 0x1000}, .length = 0x1000, .type = AXVM_EMU_RTC};
+    uint64_t value;
+
+    (void)state;
+    fake_hal_advance(77 * SECOND);
+    assert_int_equal(pl031_create(vm, &config), AXVM_OK);
+    fake_hal_advance(2 * SECOND);
+    assert_int_equal(bus_read(&vm->buses[AXVM_SPACE_MMIO], vm->vcpus[0], BASE + 0x1000, 4, &value), AXVM_OK);
+    assert_int_equal(value, FAKE_WALL_CLOCK / 1000000000 + 2);
+}
+
 static void the_time_can_be_set(void **state)
 {
     (void)state;
@@ -278,6 +291,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(it_counts_seconds_from_its_base),
+        TEST(without_a_base_time_it_begins_with_the_hosts),
         TEST(the_time_can_be_set),
         TEST(the_counter_wraps),
         TEST(the_alarm_comes_on_time_and_stays_until_cleared),

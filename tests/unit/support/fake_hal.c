@@ -708,6 +708,11 @@ int fake_hal_teardown(void **state)
     return fake_hal_faults() == 0 ? 0 : -1;
 }
 
+static uint64_t host_wall_clock(void)
+{
+    return FAKE_WALL_CLOCK;
+}
+
 const struct axvm_hal fake_hal = {
     .frames_alloc = host_frames_alloc,
     .frames_free = host_frames_free,
@@ -717,6 +722,7 @@ const struct axvm_hal fake_hal = {
     .hva_to_hpa = host_hva_to_hpa,
     .ticks = host_ticks,
     .tick_hz = FAKE_TICK_HZ,
+    .wall_clock = host_wall_clock,
     .timer_arm = host_timer_arm,
     .timer_cancel = host_timer_cancel,
     .pcpu_id = host_pcpu_id,

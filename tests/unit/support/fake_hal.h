@@ -62,6 +62,7 @@ void *fake_hal_peek(hpa_t addr);
 /* The calling thread is this pCPU from now on (0 at first). */
 void fake_hal_set_pcpu(unsigned pcpu);
 
+#define FAKE_WALL_CLOCK UINT64_C(1800000000123456789) /* always */
 void fake_hal_set_ticks(uint64_t ticks); /* fires nothing */
 
 /* Time moves on; timers fire in order of their deadlines, each on its own pCPU with the clock at its deadline. */
