@@ -65,7 +65,7 @@ def test_powers_off(start, tmp_path, arch):
 
 
 def test_reboots_into_fresh_memory(start, tmp_path, arch):
-    machine = start(arch.linux_vm(tmp_path, cpus=2))
+    machine = start(arch.linux_vm(tmp_path, cpus=4))
     machine.expect(arch.banner)
     shell = Shell(machine)
     shell.run("echo kept > /tmp/file")
@@ -74,7 +74,7 @@ def test_reboots_into_fresh_memory(start, tmp_path, arch):
     machine.expect(arch.banner)
     shell = Shell(machine)
     assert shell.run("ls /tmp") == ""
-    assert shell.run("nproc") == "2"
+    assert shell.run("nproc") == "4"
     shell.start("poweroff -f")
     machine.expect_end()
 
