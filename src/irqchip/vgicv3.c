@@ -34,26 +34,37 @@ static bool participates(const struct vgicv3_cpu *cpu)
     return atomic_load(&cpu->vcpu->power) == VCPU_ON && !cpu->asleep;
 }
 
-/*
- * For a 1-of-N interrupt: the vCPU that it has, if that is powered on and awake, else the first that is (IHI 0069 3.3,
- * 11.1: the choice is the implementation's). What CPU interfaces have disabled isn't looked at.
- */
-static uint8_t any_vcpu(const struct vgicv3 *gic, uint8_t present)
+/* Nobody is known to have the group on. Guests turn it on without an exit: everyone looks, and asks to be told. */
+static void strand(struct vgicv3 *gic, uint64_t awake, uint32_t group)
 {
-    if (present < gic->cpu_count && participates(gic->cpus[present])) {
-        return present;
+    if ((gic->stranded & group) != 0) {
+        return;
     }
-    for (unsigned i = 0; i < gic->cpu_count; i++) {
-        if (participates(gic->cpus[i])) {
-            return (uint8_t)i;
-        }
+    gic->stranded |= group;
+    for (; awake != 0; awake &= awake - 1) {
+        vgicv3_cpu_changed(gic->cpus[lowest_bit(awake)]);
     }
-    return present < gic->cpu_count ? present : 0;
 }
 
-static bool is_1_of_n(const struct vgicv3 *gic, const struct vgicv3_word *word, unsigned bit)
+/*
+ * For a 1-of-N interrupt: the vCPU that it has, if that is powered on and awake and has the group on, else the first
+ * that is and has (IHI 0069 3.3, 11.1: the choice is the implementation's). If there is none, one without the group.
+ */
+static uint8_t any_vcpu(struct vgicv3 *gic, uint8_t present, uint32_t group)
 {
-    return word->index - 1U < VGICV3_WORDS - 1 && (gic->irouter[word->index * 32U + bit] & IROUTER_IRM) != 0;
+    uint64_t awake = 0, able = 0;
+
+    for (unsigned i = 0; i < gic->cpu_count; i++) {
+        uint64_t bit = participates(gic->cpus[i]) ? UINT64_C(1) << i : 0;
+
+        awake |= bit;
+        able |= (gic->cpus[i]->groups & group) != 0 ? bit : 0;
+    }
+    if (able == 0) {
+        strand(gic, awake, group);
+        able = awake != 0 ? awake : 1;
+    }
+    return present < gic->cpu_count && (able >> present & 1) != 0 ? present : (uint8_t)lowest_bit(able);
 }
 
 void vgicv3_mark(struct vgicv3 *gic, struct vgicv3_word *word, uint32_t mask)
@@ -64,8 +75,8 @@ void vgicv3_mark(struct vgicv3 *gic, struct vgicv3_word *word, uint32_t mask)
         unsigned bit = lowest_bit(todo);
         uint8_t cpu;
 
-        if (is_1_of_n(gic, word, bit)) {
-            word->target[bit] = any_vcpu(gic, word->target[bit]);
+        if ((word->roams >> bit & 1) != 0) {
+            word->target[bit] = any_vcpu(gic, word->target[bit], vgicv3_group(word, bit));
         }
         cpu = vgicv3_holder(word, bit);
         if (cpu != VGICV3_NO_VCPU) {
@@ -78,10 +89,12 @@ void vgicv3_mark(struct vgicv3 *gic, struct vgicv3_word *word, uint32_t mask)
 
 static void choose_again(struct vgicv3 *gic, struct vgicv3_word *word)
 {
-    for (uint32_t todo = word->in_lr | vgicv3_word_forwarded(gic, word); todo != 0; todo &= todo - 1) {
+    uint32_t todo = word->roams & (word->in_lr | vgicv3_word_forwarded(gic, word));
+
+    for (; todo != 0; todo &= todo - 1) {
         unsigned bit = lowest_bit(todo), target = word->target[bit];
 
-        if (is_1_of_n(gic, word, bit) && (target >= gic->cpu_count || !participates(gic->cpus[target]))) {
+        if (any_vcpu(gic, word->target[bit], vgicv3_group(word, bit)) != target) {
             vgicv3_mark(gic, word, 1U << bit);
         }
     }
@@ -89,8 +102,19 @@ static void choose_again(struct vgicv3 *gic, struct vgicv3_word *word)
 
 void vgicv3_choose_again(struct vgicv3 *gic)
 {
+    gic->stranded = 0;
     for (unsigned w = 1; w < VGICV3_WORDS; w++) {
         choose_again(gic, &gic->spi[w]);
+    }
+}
+
+void vgicv3_learn_groups(struct vgicv3_cpu *cpu, uint32_t vmcr)
+{
+    uint8_t groups = vmcr & (ICH_VMCR_VENG0 | ICH_VMCR_VENG1);
+
+    if (groups != cpu->groups) {
+        cpu->groups = groups;
+        vgicv3_choose_again(cpu->gic);
     }
 }
 
@@ -261,6 +285,7 @@ static void spis_reset(struct vgicv3 *gic)
     uint64_t affinity = gic->cpu_count > 0 ? gic->cpus[0]->vcpu->phys_id : 0;
 
     gic->ctlr = 0;
+    gic->stranded = 0;
     for (unsigned w = 1; w < VGICV3_WORDS; w++) {
         vgicv3_word_reset(&gic->spi[w], w, 0);
     }
@@ -284,6 +309,7 @@ static void redist_reset(struct vgicv3_cpu *cpu)
     vgicv3_word_reset(&cpu->private, 0, cpu->index);
     atomic_store(&cpu->inbox, 0);
     cpu->asleep = false;
+    cpu->groups = 0;
     cpu->awaited = 0;
     vgicv3_lpi_cpu_reset(cpu);
     vgicv3_cpu_reset(cpu);

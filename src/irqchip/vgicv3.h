@@ -64,6 +64,7 @@ struct vgicv3_word {
     uint32_t lr_latch; /* the list register was made pending by `latch`, which was cleared then */
     uint32_t forced;   /* the guest wrote `active` since: it overrides the list register at the next fold */
     uint32_t dirty;    /* to be looked at by the next sync of whoever holds it or gets it */
+    uint32_t roams;    /* 1-of-N (GICD_IROUTER.Interrupt_Routing_Mode): `target` is the GIC's own choice */
     uint32_t priority[8]; /* a byte each */
     uint8_t target[32];   /* vCPU it is routed to, or VGICV3_NO_VCPU */
     uint8_t owner[32];
@@ -83,6 +84,7 @@ struct vgicv3_cpu {
     _Atomic uint32_t inbox; /* SGIs not yet merged: bits 15..0 by ICC_SGI1R, 31..16 those that only reach group 0 */
     uint8_t index;
     bool asleep;          /* GICR_WAKER.ProcessorSleep */
+    uint8_t groups;       /* ICH_VMCR_VENG*: those on at the CPU interface when that was last looked at */
     bool rebuild;         /* the next sync has to look at all interrupts, not only dirty ones */
     bool lr_waiting;      /* a list register would end a wait, when vgicv3_pending() looked; false while not resident */
     uint8_t wakes_below[2]; /* of a group's interrupts: the priority below which they do; as of then */
@@ -109,6 +111,7 @@ struct vgicv3 {
     uint64_t pokes;    /* vCPUs to request VCPU_REQ_IRQ of when the lock is given up */
     uint64_t settling; /* vCPUs that may still have a disabled interrupt in a list register: RWP */
     uint64_t waiting;  /* vCPUs in an access to state that others hold */
+    uint32_t stranded; /* ICH_VMCR_VENG*: groups of 1-of-N interrupts that no vCPU could take when that was looked at */
     unsigned words;     /* how many there are: more with LPIs on */
     struct vits *its;   /* NULL: none, and no LPIs */
     uint32_t typer;     /* GICD_TYPER */

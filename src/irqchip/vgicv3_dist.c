@@ -90,6 +90,8 @@ static uint64_t irouter_read(struct vgicv3 *gic, uint64_t offset, unsigned size)
 static void irouter_write(struct vgicv3 *gic, struct axvm_vcpu *from, uint64_t offset, unsigned size, uint64_t value)
 {
     unsigned irq = irouter_irq(offset, size);
+    struct vgicv3_word *word = &gic->spi[irq / 32];
+    uint32_t bit = 1U << irq % 32;
 
     if (irq == 0) {
         return;
@@ -97,8 +99,9 @@ static void irouter_write(struct vgicv3 *gic, struct axvm_vcpu *from, uint64_t o
     spin_lock(&gic->lock);
     value = vgicv3_merge(gic->irouter[irq], offset, size, value) & IROUTER_MASK;
     gic->irouter[irq] = value;
-    gic->spi[irq / 32].target[irq % 32] = vgicv3_find(gic, vgicv3_pack_affinity(value));
-    vgicv3_changed(gic, &gic->spi[irq / 32], 1U << irq % 32);
+    word->target[irq % 32] = vgicv3_find(gic, vgicv3_pack_affinity(value));
+    word->roams = (word->roams & ~bit) | ((value & IROUTER_IRM) != 0 ? bit : 0);
+    vgicv3_changed(gic, word, bit);
     vgicv3_unlock(gic, from);
 }
 

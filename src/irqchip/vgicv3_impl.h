@@ -27,6 +27,12 @@ static inline struct vgicv3_word *vgicv3_word(struct vgicv3_cpu *cpu, unsigned i
     return index == 0 ? &cpu->private : &cpu->gic->spi[index];
 }
 
+/* The interrupt's group, as a bit of ICH_VMCR_EL2. */
+static inline uint32_t vgicv3_group(const struct vgicv3_word *word, unsigned bit)
+{
+    return ICH_VMCR_VENG0 << (word->group1 >> bit & 1);
+}
+
 /* INTID of an interrupt, and the word it is in (as `INTID % 32`). */
 #define VGICV3_LPI_GAP (VGICV3_FIRST_LPI - VGICV3_MAX_IRQS)
 
@@ -99,6 +105,9 @@ void vgicv3_settle(struct vgicv3 *gic, const struct axvm_vcpu *from, const struc
 
 /* Some vCPU may take 1-of-N interrupts no more, or again: let another one have those that wait. */
 void vgicv3_choose_again(struct vgicv3 *gic);
+
+/* So if, as its ICH_VMCR_EL2 says, the guest has turned a group on or off at this vCPU's CPU interface. */
+void vgicv3_learn_groups(struct vgicv3_cpu *cpu, uint32_t vmcr);
 
 /* Something changed about everything of this vCPU. */
 void vgicv3_cpu_changed(struct vgicv3_cpu *cpu);

@@ -156,6 +156,7 @@ struct candidate {
 
 struct choice {
     uint32_t vmcr;
+    uint32_t stranded; /* as in struct vgicv3 */
     unsigned count, max;
     bool pending_left, active_left; /* something of that kind found no place */
     struct candidate best[ICH_MAX_LRS];
@@ -172,12 +173,11 @@ struct choice {
 static uint32_t candidate_key(const struct choice *choice, const struct candidate *c)
 {
     uint32_t key = vgicv3_word_priority(c->word, c->bit) << 1 | (c->pending ? 1U : 0U);
-    uint32_t group = (c->word->group1 >> c->bit & 1) != 0 ? ICH_VMCR_VENG1 : ICH_VMCR_VENG0;
 
     if (!c->pending) {
         return (choice->vmcr & ICH_VMCR_VEOIM) != 0 ? key | 1U << 9 : key;
     }
-    return (choice->vmcr & group) == 0 ? key | 1U << 10 : key;
+    return (choice->vmcr & vgicv3_group(c->word, c->bit)) == 0 ? key | 1U << 10 : key;
 }
 
 static void leave_out(struct choice *choice, const struct candidate *c)
@@ -219,20 +219,35 @@ static void consider_word(struct vgicv3_cpu *cpu, struct choice *choice, struct 
     }
 }
 
-/* The controls that bring the guest back here when something that was left out may be wanted. */
+/* Ask for maintenance when the guest turns one of these groups (as in ICH_VMCR_EL2) off that is on, or on. */
+static uint32_t watch_groups(uint32_t vmcr, uint32_t groups)
+{
+    uint32_t off = groups & vmcr, on = groups & ~vmcr;
+
+    return ((on & ICH_VMCR_VENG0) != 0 ? ICH_HCR_VGRP0EIE : 0) | ((off & ICH_VMCR_VENG0) != 0 ? ICH_HCR_VGRP0DIE : 0) |
+           ((on & ICH_VMCR_VENG1) != 0 ? ICH_HCR_VGRP1EIE : 0) | ((off & ICH_VMCR_VENG1) != 0 ? ICH_HCR_VGRP1DIE : 0);
+}
+
+/*
+ * The controls that bring the guest back here when something that was left out may be wanted, or when it turns a group
+ * off of which a 1-of-N interrupt is in, which others may then have, or one on that such interrupts wait for.
+ */
 static uint32_t choose_hcr(const struct choice *choice)
 {
-    uint32_t hcr = ICH_HCR_EN | ICH_HCR_TDIR;
+    uint32_t hcr = ICH_HCR_EN | ICH_HCR_TDIR, watched = choice->stranded & ~choice->vmcr;
     bool pending_in = false;
 
     for (unsigned i = 0; i < choice->count; i++) {
-        pending_in |= choice->best[i].pending;
+        const struct candidate *c = &choice->best[i];
+
+        pending_in |= c->pending;
+        watched |= (c->word->roams >> c->bit & 1) != 0 ? vgicv3_group(c->word, c->bit) & choice->vmcr : 0;
     }
     if (choice->pending_left) {
         hcr |= pending_in ? ICH_HCR_NPIE : ICH_HCR_UIE;
-        hcr |= (choice->vmcr & ICH_VMCR_VENG0) == 0 ? ICH_HCR_VGRP0EIE : ICH_HCR_VGRP0DIE;
-        hcr |= (choice->vmcr & ICH_VMCR_VENG1) == 0 ? ICH_HCR_VGRP1EIE : ICH_HCR_VGRP1DIE;
+        watched = ICH_VMCR_VENG0 | ICH_VMCR_VENG1;
     }
+    hcr |= watch_groups(choice->vmcr, watched);
     return choice->active_left ? hcr | ICH_HCR_LRENPIE : hcr;
 }
 
@@ -287,6 +302,8 @@ static void rebuild(struct vgicv3_cpu *cpu)
     uint32_t used = cpu->lr_used;
 
     fold_all(cpu);
+    vgicv3_learn_groups(cpu, choice.vmcr);
+    choice.stranded = cpu->gic->stranded;
     for (unsigned w = 0; w < cpu->gic->words; w++) {
         consider_word(cpu, &choice, vgicv3_word(cpu, w));
     }
@@ -300,8 +317,8 @@ static void rebuild(struct vgicv3_cpu *cpu)
     for (used &= ~cpu->lr_used; used != 0; used &= used - 1) {
         write_lr(cpu, lowest_bit(used), 0);
     }
-    cpu->rebuild = choice.pending_left || choice.active_left;
     write_hcr(cpu, choose_hcr(&choice));
+    cpu->rebuild = (cpu->hcr & ALARMS) != 0;
 }
 
 /* ---- Only what changed ------------------------------------------------------------------------------------------- */
@@ -361,6 +378,7 @@ static uint32_t dirty_here(struct vgicv3_cpu *cpu, struct vgicv3_word *word)
     return mine;
 }
 
+/* False: all list registers have to be looked at. */
 static bool place_dirty(struct vgicv3_cpu *cpu)
 {
     for (; cpu->dirty_words != 0; cpu->dirty_words &= cpu->dirty_words - 1) {
@@ -368,6 +386,9 @@ static bool place_dirty(struct vgicv3_cpu *cpu)
         uint32_t todo = dirty_here(cpu, word);
 
         word->dirty &= ~todo;
+        if ((todo & word->roams) != 0) {
+            return false; /* which groups are on matters */
+        }
         for (; todo != 0; todo &= todo - 1) {
             if (!place(cpu, word, lowest_bit(todo))) {
                 return false;
@@ -541,8 +562,9 @@ void vgicv3_save(struct vgicv3_cpu *cpu)
     settle(cpu);
     cpu->lr_waiting = false;
     cpu->hcr = 0;
-    vgicv3_unlock(cpu->gic, cpu->vcpu);
     cpu->vmcr = ich_vmcr_read();
+    vgicv3_learn_groups(cpu, cpu->vmcr);
+    vgicv3_unlock(cpu->gic, cpu->vcpu);
     for (unsigned n = 0; n < ich_ap_count(); n++) {
         cpu->ap0r[n] = ich_ap0r_read(n);
         cpu->ap1r[n] = ich_ap1r_read(n);
@@ -615,6 +637,7 @@ static void look_at_interface(struct vgicv3_cpu *cpu)
     uint32_t vmcr = ich_vmcr_read(), mask = vmcr >> ICH_VMCR_VPMR_SHIFT, running = running_priority();
     uint32_t point[2] = {(vmcr >> ICH_VMCR_VBPR0_SHIFT & 7) + 1, vmcr >> ICH_VMCR_VBPR1_SHIFT & 7};
 
+    vgicv3_learn_groups(cpu, vmcr);
     point[1] = (vmcr & ICH_VMCR_VCBPR) != 0 ? point[0] : point[1];
     for (unsigned group = 0; group < 2; group++) {
         uint32_t below = running & ~0U << point[group];
@@ -671,8 +694,8 @@ bool vgicv3_pending(struct vgicv3_cpu *cpu)
 
     spin_lock(&cpu->gic->lock);
     if (atomic_load_explicit(&cpu->vcpu->resident_on, memory_order_relaxed) == (int32_t)hal->pcpu_id()) {
-        sync_locked(cpu);
         look_at_interface(cpu);
+        sync_locked(cpu);
         cpu->lr_waiting = any_lr_pending(cpu);
     }
     vgicv3_merge_inbox(cpu);

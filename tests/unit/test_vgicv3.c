@@ -705,7 +705,7 @@ static void active_states_of_another_vcpus_interrupts_can_be_written(void **stat
     assert_int_equal(gic_ack(1), PPI);
 }
 
-/* ---- 1-of-N: the GIC chooses among those that are powered on and awake ---- */
+/* ---- 1-of-N: the GIC chooses among those that are powered on and awake, and have the group on ---- */
 
 #define IRM (UINT64_C(1) << 31)
 
@@ -771,6 +771,195 @@ static void one_that_was_taken_stays_with_who_sleeps(void **state)
     gic_eoi(0, SPI);
     gic_serve_all();
     assert_int_equal(gic_ack(1), SPI);
+}
+
+static void turn_group(unsigned v, unsigned group, bool on)
+{
+    gic_enter(v);
+    ich_model_set_group(group, on);
+    gic_enter(v);
+}
+
+/* The GIC is asked whether there is anything to wait for. */
+static void wait(unsigned v)
+{
+    gic_enter(v);
+    assert_false(vgicv3_pending(&m->cpus[v]));
+}
+
+static bool group0_signalled(unsigned v)
+{
+    gic_enter(v);
+    return ich_model_signalled(0);
+}
+
+static void who_turns_the_group_off_leaves_1_of_n_interrupts_to_others(void **state)
+{
+    (void)state;
+    gicd_write(0, GICD_IROUTER + 8 * SPI, 8, IRM);
+    gic_wire(SPI, true);
+    gic_serve_all();
+    assert_true(gic_signalled(0));
+    turn_group(0, 0, false); /* not its group */
+    assert_true(gic_signalled(0));
+    turn_group(0, 1, false);
+    assert_true(gic_signalled(1));
+    turn_group(0, 1, true);
+    nothing_left(0);
+    turn_group(1, 1, false);
+    assert_int_equal(gic_ack(0), SPI);
+    gic_wire(SPI, false);
+    gic_eoi(0, SPI);
+    nothing_left(0);
+}
+
+static void so_of_group_0(void **state)
+{
+    (void)state;
+    gicd_write(0, GIC_IGROUPR + SPI / 32 * 4, 4, 0);
+    gicd_write(0, GICD_IROUTER + 8 * SPI, 8, IRM);
+    gic_wire(SPI, true);
+    gic_serve_all();
+    assert_true(group0_signalled(0));
+    turn_group(0, 0, false);
+    assert_true(group0_signalled(1));
+    assert_false(gic_signalled(1));
+}
+
+static void who_has_turned_the_group_off_gets_none(void **state)
+{
+    (void)state;
+    gicd_write(0, GICD_IROUTER + 8 * SPI, 8, IRM);
+    for (unsigned v = 0; v < 3; v++) {
+        turn_group(v, 1, false);
+    }
+    gic_wire(SPI, true);
+    gic_serve_all();
+    assert_int_equal(gic_ack(3), SPI);
+    turn_group(3, 1, false); /* it has it, and keeps it */
+    gic_serve_all();
+    assert_true(gic_bit_read(0, GIC_ISACTIVER, SPI));
+    turn_group(2, 1, true);
+    gic_eoi(3, SPI);
+    gic_serve_all();
+    assert_int_equal(gic_ack(2), SPI);
+}
+
+static void one_that_is_pending_again_goes_to_others(void **state)
+{
+    (void)state;
+    gicd_write(0, GICD_IROUTER + 8 * SPI, 8, IRM);
+    gic_set_edge(0, SPI, true);
+    gic_pulse(0, SPI);
+    assert_int_equal(gic_ack(0), SPI);
+    gic_pulse(0, SPI);
+    gic_enter(0);
+    turn_group(0, 1, false);
+    gic_serve_all();
+    assert_false(gic_signalled(1)); /* active */
+    gic_eoi(0, SPI);
+    gic_serve_all();
+    assert_int_equal(gic_ack(1), SPI);
+}
+
+static void who_turns_the_group_on_first_gets_what_waits(void **state)
+{
+    unsigned before;
+
+    (void)state;
+    gicd_write(0, GICD_IROUTER + 8 * SPI, 8, IRM);
+    for (unsigned v = 0; v < GIC_VCPUS; v++) {
+        turn_group(v, 1, false);
+    }
+    gic_wire(SPI, true);
+    gic_serve_all();
+    for (unsigned v = 0; v < GIC_VCPUS; v++) {
+        assert_false(gic_signalled(v));
+    }
+    turn_group(2, 1, true);
+    gic_serve_all();
+    assert_int_equal(gic_ack(2), SPI);
+    turn_group(3, 1, true); /* it notices, once */
+    turn_group(3, 1, false);
+    put_to_sleep(3, true);
+    put_to_sleep(3, false);
+    before = m->exits;
+    turn_group(3, 1, true);
+    assert_int_equal(m->exits, before);
+}
+
+/* When nothing waits, a group is turned on and off without an exit. */
+static void nobody_is_taken_for_off_whose_group_is_on(void **state)
+{
+    unsigned before;
+
+    (void)state;
+    gicd_write(0, GICD_IROUTER + 8 * SPI, 8, IRM);
+    for (unsigned v = 0; v < GIC_VCPUS; v++) {
+        turn_group(v, 1, false);
+        wait(v);
+    }
+    before = m->exits;
+    turn_group(2, 1, true);
+    turn_group(2, 1, false);
+    turn_group(3, 1, true);
+    assert_int_equal(m->exits, before);
+    gic_wire(SPI, true);
+    gic_serve_all();
+    assert_int_equal(gic_ack(3), SPI);
+}
+
+/* It is asked while it waits, and won't come here for what doesn't wake it. */
+static void who_waits_with_its_group_off_is_known_to(void **state)
+{
+    (void)state;
+    gicd_write(0, GICD_IROUTER + 8 * SPI, 8, IRM);
+    wait(0);
+    wait(1);
+    turn_group(0, 1, false);
+    wait(0);
+    gic_wire(SPI, true);
+    assert_int_equal(atomic_load(&m->vcpus[0].requests), 0);
+    gic_serve_all();
+    assert_true(gic_signalled(1));
+}
+
+static void who_loses_its_pcpu_with_its_group_off_is_known_to(void **state)
+{
+    (void)state;
+    gicd_write(0, GICD_IROUTER + 8 * SPI, 8, IRM);
+    gic_wire(SPI, true);
+    gic_serve_all();
+    assert_true(gic_signalled(0));
+    ich_model_set_group(1, false);
+    gic_save(0);
+    gic_serve_all();
+    assert_true(gic_signalled(1));
+}
+
+static void groups_are_turned_without_an_exit(void **state)
+{
+    unsigned before;
+
+    (void)state;
+    gicd_write(0, GICD_IROUTER + 8 * (SPI + 1), 8, IRM);
+    gic_wire(SPI, true);
+    gic_serve_all();
+    assert_true(gic_signalled(0));
+    before = m->exits;
+    turn_group(0, 1, false);
+    turn_group(0, 1, true);
+    assert_int_equal(m->exits, before);
+    assert_int_equal(gic_ack(0), SPI);
+    gic_eoi(0, SPI);
+    gic_wire(SPI, false);
+    gic_wire(SPI + 1, true);
+    assert_int_equal(gic_ack(0), SPI + 1);
+    gic_wire(SPI + 1, false);
+    turn_group(0, 1, false); /* it has been taken, but that isn't known */
+    before = m->exits;
+    turn_group(0, 1, true);
+    assert_int_equal(m->exits, before);
 }
 
 /* ---- Interrupts linked to the hardware ---- */
@@ -1298,6 +1487,15 @@ int main(void)
         TEST(it_moves_with_its_vcpu),
         TEST(who_is_off_leaves_1_of_n_interrupts_to_others),
         TEST(who_sleeps_gets_no_1_of_n_interrupt),
+        TEST(who_turns_the_group_off_leaves_1_of_n_interrupts_to_others),
+        TEST(so_of_group_0),
+        TEST(who_has_turned_the_group_off_gets_none),
+        TEST(one_that_is_pending_again_goes_to_others),
+        TEST(who_turns_the_group_on_first_gets_what_waits),
+        TEST(nobody_is_taken_for_off_whose_group_is_on),
+        TEST(who_waits_with_its_group_off_is_known_to),
+        TEST(who_loses_its_pcpu_with_its_group_off_is_known_to),
+        TEST(groups_are_turned_without_an_exit),
         TEST(one_that_was_taken_stays_with_who_sleeps),
         TEST(pending_state_as_read_follows_the_physical_wire),
         TEST(so_it_does_when_disabled),
