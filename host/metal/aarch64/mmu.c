@@ -4,7 +4,7 @@
 #include "arch/aarch64/stage2.h"
 #include "host_cpu.h"
 #include "host_layout.h"
-#include "lib/log.h"
+#include "mapping.h"
 #include <libfdt.h>
 
 #define TCR_EL2_RES1 (UINT64_C(1) << 31 | UINT64_C(1) << 23)
@@ -88,74 +88,19 @@ struct range mmu_early_window(void)
 
 /* ---- The final one --------------------------------------------------------------------------------------------- */
 
-static struct pagetable table;
-
-static int map(uint64_t base, uint64_t end, uint32_t flags)
-{
-    base &= ~(AXVM_PAGE_SIZE - 1);
-    end = (end + AXVM_PAGE_SIZE - 1) & ~(AXVM_PAGE_SIZE - 1);
-    return base < end ? pagetable_map(&table, gpa(base), hpa(base), end - base, flags, PT_MAX_LEAF_LEVEL) : AXVM_OK;
-}
-
-static int map_image(void)
-{
-    uint64_t text = address_of(image_start), rodata = address_of(image_rodata), data = address_of(image_data);
-    uint64_t guard = address_of(boot_stack), end = address_of(image_end);
-    int error = map(text, rodata, AXVM_MEM_READ | AXVM_MEM_EXEC);
-
-    error = error ? error : map(rodata, data, AXVM_MEM_READ);
-    error = error ? error : map(data, guard, AXVM_MEM_RW);
-    return error ? error : map(guard + STACK_GUARD, end, AXVM_MEM_RW);
-}
-
-static int map_devices(const struct machine *machine)
-{
-    const uint32_t flags = AXVM_MEM_RW | AXVM_MEM_DEVICE;
-    int error = AXVM_OK;
-
-    for (unsigned i = 0; i < machine->device_count && !error; i++) {
-        error = map(machine->device[i].base, machine->device[i].end, flags);
-    }
-    return error;
-}
-
 static unsigned bits_for(uint64_t end)
 {
     return end <= GIB(4) ? 32 : 64 - (unsigned)__builtin_clzll(end - 1);
 }
 
-/* The fewest address bits that reach everything there is to map. */
-static unsigned input_bits(const struct machine *machine, const struct ranges *ram)
-{
-    uint64_t end = address_of(image_end);
-
-    for (unsigned i = 0; i < machine->device_count; i++) {
-        end |= machine->device[i].end;
-    }
-    for (unsigned i = 0; i < ram->count; i++) {
-        end |= ram->range[i].end;
-    }
-    return bits_for(end); /* the or of addresses has the bits of the highest, or reaches a little farther */
-}
-
 int mmu_start(const struct machine *machine, const struct ranges *ram, const uint64_t *guards, unsigned guard_count)
 {
-    static struct ranges rest __attribute__((section(".bss.once"))); /* RAM without the image */
-    unsigned bits = input_bits(machine, ram);
-    int error = pagetable_init(&table, &pt_aarch64_el2, bits, NULL);
+    static struct pagetable table;
+    unsigned bits = bits_for(mapping_reach(machine, ram));
+    int error = mapping_make(&table, &pt_aarch64_el2, bits, machine, ram, guards, guard_count);
 
-    rest = *ram;
-    ranges_remove(&rest, address_of(image_start), address_of(image_end));
-    error = error ? error : map_image();
-    for (unsigned i = 0; i < rest.count && !error; i++) {
-        error = map(rest.range[i].base, rest.range[i].end, AXVM_MEM_RW);
-    }
-    error = error ? error : map_devices(machine);
-    for (unsigned i = 0; i < guard_count && !error; i++) {
-        error = pagetable_unmap(&table, gpa(guards[i]), STACK_GUARD, NULL, NULL);
-    }
     if (error) {
-        return fail(error, "the hypervisor's own memory can't be mapped");
+        return error;
     }
     mmu_boot = (struct mmu_regs){
         .ttbr = table.root.v,

@@ -1,24 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "fault.h"
 
-#include "host.h"
 #include "host_cpu.h"
 #include "lib/log.h"
 #include "percpu.h"
-#include <stdio.h>
 
 _Static_assert(offsetof(struct percpu, cpu_id) == PERCPU_CPU_ID, "entry.S");
 _Static_assert(sizeof(percpus) == 8 * PERCPU_MAX, "entry.S");
 _Static_assert(offsetof(struct percpu, faulted) == PERCPU_FAULTED, "entry.S");
 _Static_assert(offsetof(struct percpu, regs) == PERCPU_REGS, "entry.S");
 _Static_assert(offsetof(struct fault_regs, stval) == 280, "entry.S");
-_Static_assert(sizeof(struct percpu) <= PERCPU_SIZE && PERCPU_SIZE % 16 == 0, "host_layout.h");
-
-#define BACKTRACE_MAX 16U
-#define STACK_SIZE (STACK_AREA - STACK_GUARD - PERCPU_SIZE)
 
 /* scause (Privileged 1.13, table 26) */
-static const char *cause_name(uint64_t cause)
+const char *fault_name(const struct fault_regs *regs)
 {
     static const char *const names[CAUSE_COUNT] = {
         [CAUSE_FETCH_MISALIGNED] = "misaligned instruction address",
@@ -37,61 +31,24 @@ static const char *cause_name(uint64_t cause)
         [CAUSE_STORE_GUEST_PAGE] = "store guest-page fault",
     };
 
-    if ((cause & CAUSE_INTERRUPT) != 0) {
+    if ((regs->scause & CAUSE_INTERRUPT) != 0) {
         return "interrupt";
     }
-    return cause < CAUSE_COUNT && names[cause] ? names[cause] : "exception";
-}
-
-static bool is_text(uint64_t addr)
-{
-    return addr >= address_of(image_start) + 4 && addr < address_of(image_rodata) && addr % 2 == 0;
+    return regs->scause < CAUSE_COUNT && names[regs->scause] ? names[regs->scause] : "exception";
 }
 
 /* Whether the instruction before `addr` is JAL or JALR with ra, or C.JALR, so that a function may return to `addr`. */
-static bool is_return_address(uint64_t addr)
+bool fault_is_call(uint64_t addr)
 {
     const uint16_t *parcel = (const uint16_t *)(uintptr_t)addr;
-    uint32_t insn;
+    uint32_t insn = parcel[-2] | (uint32_t)parcel[-1] << 16;
 
-    if (!is_text(addr)) {
-        return false;
-    }
-    insn = parcel[-2] | (uint32_t)parcel[-1] << 16;
     return (insn & 0xfffU) == 0x0efU || (insn & 0x7fffU) == 0x0e7U ||
            ((parcel[-1] & 0xf07fU) == 0x9002U && parcel[-1] != 0x9002U);
 }
 
-/*
- * The compiler keeps no frame pointers (they cost on each exit), so every word of the stack that can be a return
- * address is shown; a few may be left over from earlier calls.
- */
-static void backtrace(const struct fault_regs *regs)
+void fault_log(const struct fault_regs *regs)
 {
-    uint64_t top = address_of(this_cpu()), at = regs->x[2] & ~UINT64_C(7);
-    char line[160];
-    size_t used = (size_t)snprintf(line, sizeof(line), "at image+0x%llx from +0x%llx",
-                                   (unsigned long long)(regs->pc - address_of(image_start)),
-                                   (unsigned long long)(regs->x[1] - address_of(image_start)));
-
-    if (top - at > STACK_SIZE) {
-        at = top - at <= STACK_SIZE + STACK_GUARD ? top - STACK_SIZE : top; /* it grew into its guard; it is lost */
-    }
-    for (unsigned found = 0; at < top && found < BACKTRACE_MAX && used < sizeof(line) - 12; at += 8) {
-        uint64_t word = *(const uint64_t *)(uintptr_t)at;
-
-        if (is_return_address(word)) {
-            used += (size_t)snprintf(line + used, sizeof(line) - used, " +0x%llx",
-                                     (unsigned long long)(word - address_of(image_start)));
-            found++;
-        }
-    }
-    log_error("%s", line);
-}
-
-_Noreturn void fault_report(const struct fault_regs *regs)
-{
-    log_error("pCPU %u: %s in the hypervisor, which gives this pCPU up", this_cpu()->id, cause_name(regs->scause));
     log_error("scause %llx stval %016llx sepc %016llx sp %016llx sstatus %llx", (unsigned long long)regs->scause,
               (unsigned long long)regs->stval, (unsigned long long)regs->pc, (unsigned long long)regs->x[2],
               (unsigned long long)regs->sstatus);
@@ -100,8 +57,4 @@ _Noreturn void fault_report(const struct fault_regs *regs)
                   (unsigned long long)regs->x[i + 1], (unsigned long long)regs->x[i + 2],
                   (unsigned long long)regs->x[i + 3]);
     }
-    backtrace(regs);
-    sched_lost(&this_cpu()->queue);
-    host_flush();
-    park();
 }

@@ -25,8 +25,7 @@ bool mmu_early(const void *fdt);
 struct range mmu_early_window(void);
 
 /*
- * Make the final table and use it: the image by parts, none writable and executable; `ram` read-write; the machine's
- * devices. `guards` are pages left out, as many as there are. The hal works already. AXVM_ENOMEM, AXVM_EINVAL;
+ * Make the final table (mapping.h has what is in it) and use it. AXVM_ENOMEM, AXVM_EINVAL;
  * AXVM_EUNSUPPORTED: addresses are wider than what the CPU translates.
  */
 int mmu_start(const struct machine *machine, const struct ranges *ram, const uint64_t *guards, unsigned guard_count);
