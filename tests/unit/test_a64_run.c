@@ -510,6 +510,52 @@ static void test_wfi_blocks_and_wfe_gives_way(void **state)
     assert_int_equal(frame->pc, 0x1004);
 }
 
+#define A32_USER 0x10U
+#define FLAG_Z (UINT64_C(1) << 30)
+#define WHEN_EQUAL (UINT64_C(1) << 24) /* CV, and COND 0: EQ */
+
+/* In T32 the condition is the IT block's, and the instruction has 16 bits. */
+static void guest_waits_on_conditions_that_fail(struct a64_frame *frame)
+{
+    for (uint64_t kind = WFX_WFI; kind <= ISS_WFE; kind++) {
+        frame->pstate = A32_USER;
+        frame->pc = 0x1000;
+        a64_guest_sync(frame, a64_esr(EC_WFX, WHEN_EQUAL | kind));
+        assert_int_equal(frame->pc, 0x1004);
+        frame->pstate = A32_USER | 0x4U << 8; /* EQ, and one more instruction */
+        a64_guest_sync(frame, a64_esr(EC_WFX, kind) & ~ESR_IL);
+        assert_int_equal(frame->pc, 0x1006);
+        assert_int_equal(frame->pstate, A32_USER | 0x8U << 8);
+    }
+}
+
+static void guest_waits_on_a_condition_that_holds(struct a64_frame *frame)
+{
+    frame->pstate = A32_USER | FLAG_Z;
+    frame->pc = 0x1000;
+    a64_guest_sync(frame, a64_esr(EC_WFX, WHEN_EQUAL | WFX_WFI));
+    fail_msg("WFIEQ returned");
+}
+
+/* BTYPE of AArch64 is where AArch32 has the IT block. */
+static void guest_waits_in_aarch64(struct a64_frame *frame)
+{
+    frame->pstate |= PSTATE_BTYPE;
+    a64_guest_sync(frame, a64_esr(EC_WFX, WFX_WFI));
+    fail_msg("WFI returned");
+}
+
+static void test_waits_only_if_its_condition_holds(void **state)
+{
+    struct axvm *vm = a64_machine_vm(1, NULL);
+
+    (void)state;
+    assert_int_equal(a64_machine_run(vm, 0, guest_waits_in_aarch64).kind, AXVM_EXIT_HALT);
+    assert_int_equal(a64_machine_run(vm, 0, guest_waits_on_conditions_that_fail).kind, AXVM_EXIT_EXTERNAL_INTERRUPT);
+    assert_int_equal(a64_machine_run(vm, 0, guest_waits_on_a_condition_that_holds).kind, AXVM_EXIT_HALT);
+    assert_int_equal(a64_machine_vcpu(vm, 0)->frame.pc, 0x1004);
+}
+
 static void guest_enables_interrupts(struct a64_frame *frame)
 {
     frame->x[1] = 2; /* GICD_CTLR: group 1 */
@@ -821,6 +867,7 @@ int main(void)
         TEST(test_traps_of_features_that_are_not_there_stay_zero),
         TEST(test_enables_stay_off),
         TEST(test_wfi_blocks_and_wfe_gives_way),
+        TEST(test_waits_only_if_its_condition_holds),
         TEST(test_neither_waits_with_an_interrupt_pending),
         TEST(test_interrupt_makes_a_waiting_vcpu_runnable),
         TEST(test_interrupt_that_came_between_runs_is_there_at_entry),

@@ -184,8 +184,12 @@ void a64_inject_serror(struct a64_vcpu *v);
 /* sysreg.c */
 int a64_sysreg(struct a64_vcpu *v, uint64_t esr);
 
-/* sysreg32.c: EC_CP15_32 and EC_CP15_64. */
+/*
+ * sysreg32.c: EC_CP15_32 and EC_CP15_64; and whether the trapped AArch32 instruction passes its condition: if not, it
+ * does nothing.
+ */
 int a64_sysreg_aarch32(struct a64_vcpu *v, uint64_t esr);
+bool a64_aarch32_condition_holds(uint64_t pstate, uint64_t esr);
 
 /* idregs.c: the ID register with these CRm and op2 (op0 3, op1 0, CRn 0) as the guest sees it. */
 uint64_t a64_id_register(const struct a64_vcpu *v, unsigned crm, unsigned op2);

@@ -51,6 +51,10 @@ enum fsc {
     FSC_UNSUPPORTED_ATOMIC = 0x35, /* unsupported Exclusive or atomic access */
 };
 
+/* ISS of a trapped WFx or of an AArch32 system register access: the instruction's condition */
+#define ISS_CV BIT64(24) /* COND is valid */
+#define ISS_COND(esr) ((unsigned)((esr) >> 20) & 0xfU)
+
 /* ISS of a trapped WFx: TI tells which */
 #define ISS_WFX_TI(esr) ((unsigned)(esr)&3U)
 #define WFX_WFI 0U
@@ -68,8 +72,6 @@ enum fsc {
 #define ISS_SYS_CRM(esr) ((unsigned)((esr) >> 1) & 0xfU)
 
 /* The same of AArch32: EC_CP15_32 has the fields above but op0; EC_CP15_64 has these */
-#define ISS_CP15_CV BIT64(24) /* COND is valid */
-#define ISS_CP15_COND(esr) ((unsigned)((esr) >> 20) & 0xfU)
 #define ISS_CP15_64_OPC1(esr) ((unsigned)((esr) >> 16) & 0xfU)
 #define ISS_CP15_64_RT2(esr) ((unsigned)((esr) >> 10) & 0x1fU)
 

@@ -63,8 +63,13 @@ static int smc(struct a64_vcpu *v, uint64_t esr)
 
 static int wfx(struct a64_vcpu *v, uint64_t esr)
 {
+    bool skipped = (v->frame.pstate & PSTATE_NRW) != 0 && !a64_aarch32_condition_holds(v->frame.pstate, esr);
+
     v->base.stats.others++;
     a64_step_over(v, esr);
+    if (skipped) {
+        return A64_RESUME;
+    }
     if (ISS_WFX_TI(esr) == WFX_WFI) {
         a64_timer_wait(v);
         v->exit->kind = AXVM_EXIT_HALT; /* the core looks whether there is anything to wait for */

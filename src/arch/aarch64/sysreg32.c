@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Trapped system registers of AArch32 programs at EL0. Only the physical timer is there (CNTKCTL_EL1.EL0PTEN). */
+/*
+ * What traps of AArch32 programs at EL0 needn't pass its condition. Of system registers only the physical timer is there
+ * (CNTKCTL_EL1.EL0PTEN).
+ */
 #include "arch/aarch64/a64.h"
 
 /* MRC and MCR p15, 0, Rt, c14, c2, 0 or 1: CNTP_TVAL, CNTP_CTL. The numbers are those of AArch64's a64_cntp_read(). */
@@ -15,10 +18,10 @@ static bool is_cval(uint64_t esr)
 }
 
 /* Arm ARM G1.20, ConditionHolds(). Of T32 the syndrome needn't have the condition: it is the IT block's, if any. */
-static bool condition_holds(uint64_t pstate, uint64_t esr)
+bool a64_aarch32_condition_holds(uint64_t pstate, uint64_t esr)
 {
     unsigned it = (unsigned)(pstate >> 8 & 0xfcU) | (unsigned)(pstate >> 25 & 3U);
-    unsigned cond = (esr & ISS_CP15_CV) != 0 ? ISS_CP15_COND(esr) : (it & 0xfU) != 0 ? it >> 4 : 14U;
+    unsigned cond = (esr & ISS_CV) != 0 ? ISS_COND(esr) : (it & 0xfU) != 0 ? it >> 4 : 14U;
     unsigned n = pstate >> 31 & 1U, z = pstate >> 30 & 1U, c = pstate >> 29 & 1U, o = pstate >> 28 & 1U;
     unsigned ge = 1U ^ n ^ o;
     unsigned met = z | c << 1 | n << 2 | o << 3 | (c & ~z) << 4 | ge << 5 | (ge & ~z) << 6 | 1U << 7;
@@ -49,7 +52,7 @@ int a64_sysreg_aarch32(struct a64_vcpu *v, uint64_t esr)
         a64_inject_undefined(v);
         return A64_RESUME;
     }
-    if (condition_holds(v->frame.pstate, esr)) {
+    if (a64_aarch32_condition_holds(v->frame.pstate, esr)) {
         timer_access(v, esr, wide ? 2 : ISS_SYS_OP2(esr), wide ? ISS_CP15_64_RT2(esr) : 31);
     }
     a64_step_over(v, esr);
