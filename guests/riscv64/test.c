@@ -70,7 +70,7 @@ static struct caught swap_at(uint64_t address)
     return catch_end();
 }
 
-static void faults_at(uint64_t address, uint64_t load, uint64_t store, uint64_t fetch)
+void faults_at(uint64_t address, uint64_t load, uint64_t store, uint64_t fetch)
 {
     check_caught("load", load_at(address), load, address);
     check_caught("store", store_at(address + 4), store, address + 4);
@@ -294,6 +294,6 @@ const struct guest_test arch_tests[] = {
     {"console", test_console}, {"legacy", test_legacy},   {"suspend", test_suspend},
     {"plic", test_plic},       {"faults", test_faults},   {"privileged", test_privileged},
     {"csrs", test_csrs},       {"vectors", test_vectors}, {"storm", test_storm},
-    {"doze", test_doze},
+    {"doze", test_doze},       {"far", test_far},
     {0},
 };

@@ -27,6 +27,9 @@ uint64_t run_words(uint32_t first, uint32_t second, uint64_t a0, struct caught *
 
 void check_caught(const char *what, struct caught caught, uint64_t cause, uint64_t tval);
 
+/* A load, a store, an AMO and a fetch there have these causes. */
+void faults_at(uint64_t address, uint64_t load, uint64_t store, uint64_t fetch);
+
 void test_sbi(void);     /* test_sbi.c */
 void test_console(void);
 void test_legacy(void);
@@ -35,5 +38,6 @@ void test_fences(void);
 void test_suspend(void);
 void test_plic(void);    /* test_plic.c */
 void test_vectors(void); /* test_state.c */
+void test_far(void);     /* test_far.c */
 
 #endif

@@ -310,22 +310,32 @@ static void test_each_vm_has_a_vmid_and_its_table(void **state)
     assert_int_equal(hgatp_one >> 60, 8); /* Sv39x4 reaches it all */
 }
 
-/* The table has as many levels as the addresses need and the hardware has. */
+static uint64_t far_base;
+
 static void far_away(struct axvm_config *config)
 {
     config->memory_regions_count = 1;
-    config->memory_regions[0] =
-        (struct axvm_mem_config){.gpa = gpa(UINT64_C(1) << 45), .size = MIB(1), .flags = 7};
+    config->memory_regions[0] = (struct axvm_mem_config){.gpa = gpa(far_base), .size = MIB(1), .flags = 7};
 }
 
+static uint64_t mode_for(uint64_t base)
+{
+    far_base = base;
+    run(rv64_machine_vm(1, far_away), 0, NULL);
+    return rv64_model_cpu()->controls.hgatp >> 60;
+}
+
+/* The table has as many levels as the addresses need and the hardware has; of a mode's addresses, the lower half. */
 static void test_the_mode_follows_the_addresses(void **state)
 {
     (void)state;
-    run(rv64_machine_vm(1, far_away), 0, NULL);
-    assert_int_equal(rv64_model_cpu()->controls.hgatp >> 60, 9);
+    assert_int_equal(mode_for((UINT64_C(1) << 40) - MIB(1)), 8);
+    assert_int_equal(mode_for(UINT64_C(1) << 40), 9);
+    assert_int_equal(mode_for((UINT64_C(1) << 49) - MIB(1)), 9);
+    assert_int_equal(mode_for(UINT64_C(1) << 49), 10);
+    assert_int_equal(mode_for((UINT64_C(1) << 59) - MIB(1)), 10);
     rv64_model.gpa_bits = 41;
-    run(rv64_machine_vm(1, NULL), 0, NULL);
-    assert_int_equal(rv64_model_cpu()->controls.hgatp >> 60, 8);
+    assert_int_equal(mode_for((UINT64_C(1) << 41) - MIB(1)), 8);
 }
 
 /* Only where the VM has been; and all of it, before the VMID is another's. */

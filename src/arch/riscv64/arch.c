@@ -84,14 +84,17 @@ static uint64_t highest_address(const struct axvm_config *config)
     return highest;
 }
 
-/* The fewest levels that reach everything: a TLB miss costs one access less for each. */
+/*
+ * The fewest levels that reach everything: a TLB miss costs one access less for each. Not by the upper half of a mode's
+ * addresses, if a wider one is there: QEMU 7.2 takes them for signed, and says for ever that nothing is mapped there.
+ */
 static unsigned gpa_bits(const struct axvm_config *config)
 {
     static const uint8_t modes[] = {41, 50, 59};
     unsigned bits = rv64_cpu_gpa_bits();
 
     for (unsigned i = 0; i < sizeof(modes); i++) {
-        if (modes[i] <= bits && highest_address(config) >> modes[i] == 0) {
+        if (modes[i] <= bits && highest_address(config) >> (modes[i] - 1) == 0) {
             return modes[i];
         }
     }
