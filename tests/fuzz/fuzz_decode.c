@@ -10,7 +10,7 @@
 
 #define DEVICE UINT64_C(0x20000000)
 #define DEVICE_SIZE UINT64_C(0x2008)
-#define CODE (MACHINE_RAM + 0x1000)
+#define CODE (A64_RAM + 0x1000)
 #define VBAR UINT64_C(0x40010000)
 #define VBAR_END (VBAR + 0x800)
 
@@ -43,7 +43,7 @@ static uint64_t at(uint64_t va, unsigned access)
     if ((stage1 >> access & 1U) != 0) {
         return PAR_F | ((stage1 & 0x40) != 0 ? PAR_S : 0) | 0x0fU << 1;
     }
-    return (stage1 & 0x20) != 0 ? MACHINE_RAM : va & PAR_PA & UINT64_C(0xffffffff);
+    return (stage1 & 0x20) != 0 ? A64_RAM : va & PAR_PA & UINT64_C(0xffffffff);
 }
 
 static uint64_t any_address(void)
@@ -160,12 +160,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     in = (struct input){data, size};
     require(a64_machine_setup(&state) == 0);
-    vm = a64_machine_loaded_vm(1, NULL);
+    vm = machine_loaded_vm(1, NULL);
     device = (struct axvm_device){.ops = &ops, .base = DEVICE, .size = DEVICE_SIZE};
     require(axvm_add_device(vm, &device) == AXVM_OK && axvm_boot(vm) == AXVM_OK);
     a64_model.at = at;
     a64_model_guest(guest);
     require(axvm_run_vcpu(vm, 0, &exit) == AXVM_OK && exit.kind == AXVM_EXIT_EXTERNAL_INTERRUPT);
-    require(a64_machine_teardown(&state) == 0);
+    require(machine_teardown(&state) == 0);
     return 0;
 }

@@ -10,8 +10,8 @@
 
 #define DEVICE UINT64_C(0x20000000)
 #define DEVICE_SIZE UINT64_C(0x2004)
-#define LAZY (MACHINE_RAM + MIB(1))
-#define CODE (MACHINE_RAM + 0x1000)
+#define LAZY (RV64_RAM + MIB(1))
+#define CODE (RV64_RAM + 0x1000)
 #define STVEC UINT64_C(0xffffffff80000000)
 
 static struct input in;
@@ -140,11 +140,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     in = (struct input){data, size};
     require(rv64_machine_setup(&state) == 0);
-    vm = rv64_machine_loaded_vm(1, NULL);
+    vm = machine_loaded_vm(1, NULL);
     device = (struct axvm_device){.ops = &ops, .base = DEVICE, .size = DEVICE_SIZE};
     require(axvm_add_device(vm, &device) == AXVM_OK && axvm_boot(vm) == AXVM_OK);
     rv64_model_guest(guest);
     require(axvm_run_vcpu(vm, 0, &exit) == AXVM_OK && exit.kind == AXVM_EXIT_EXTERNAL_INTERRUPT);
-    require(rv64_machine_teardown(&state) == 0);
+    require(machine_teardown(&state) == 0);
     return 0;
 }

@@ -18,7 +18,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         void *state = NULL;
 
         require(a64_machine_setup(&state) == 0);
-        vm = a64_machine_vm(2, NULL);
+        vm = machine_vm(2, NULL);
     }
     if (guest_fdt_patch(vm, copy, size, buffer, sizeof(buffer)) == AXVM_OK) {
         require(fdt_check_sound(buffer, sizeof(buffer)) == 0);

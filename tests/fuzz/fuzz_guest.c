@@ -14,7 +14,7 @@ static uint64_t device_address(void)
 {
     static const uint64_t bases[] = {
         0x08000000, 0x08080000, 0x08090000, 0x080a0000, 0x080b0000,  0x080c0000,
-        0x080d0000, 0x09000000, 0x09010000, MACHINE_RAM, 0x0fffffff000,
+        0x080d0000, 0x09000000, 0x09010000, A64_RAM, 0x0fffffff000,
     };
 
     return bases[take(&in, 1) % (sizeof(bases) / sizeof(bases[0]))] + take(&in, 2);
@@ -61,7 +61,7 @@ static void do_call(struct a64_frame *frame)
                                    0x80000000, 0x80000001, 0,          3};
     uint8_t choice = (uint8_t)take(&in, 1);
     uint64_t id = choice < 200 ? ids[choice % (sizeof(ids) / sizeof(ids[0]))] : take(&in, 4);
-    uint64_t arg1 = take(&in, 1), arg2 = MACHINE_RAM + take(&in, 2), arg3 = take(&in, 8);
+    uint64_t arg1 = take(&in, 1), arg2 = A64_RAM + take(&in, 2), arg3 = take(&in, 8);
 
     if ((choice & 1) != 0) {
         (void)a64_guest_hvc(frame, id, arg1, arg2, arg3);
@@ -152,7 +152,7 @@ static void host(struct axvm *vm)
     for (unsigned runs = 0; runs < RUNS_MAX && axvm_state(vm) == AXVM_STATE_RUNNING; runs++) {
         struct axvm_exit exit = {.kind = AXVM_EXIT_KIND_COUNT};
 
-        a64_machine_pcpu(vcpu);
+        machine_pcpu(vcpu);
         a64_model_guest(guest);
         require(axvm_run_vcpu(vm, vcpu, &exit) == AXVM_OK && exit.kind < AXVM_EXIT_KIND_COUNT);
         if (exit.kind == AXVM_EXIT_HYPERCALL) {
@@ -174,7 +174,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     in = (struct input){data, size};
     require(a64_machine_setup(&state) == 0);
-    host(a64_machine_vm(2, NULL));
-    require(a64_machine_teardown(&state) == 0);
+    host(machine_vm(2, NULL));
+    require(machine_teardown(&state) == 0);
     return 0;
 }

@@ -45,7 +45,7 @@ static void start(void)
     rv64_model.features |= (kind & 4) != 0 ? RV64_GUEST_FILE : 0;
     rv64_model.features &= (kind & 8) != 0 ? ~(uint32_t)RV64_AIA : UINT32_MAX;
     rv64_model.features &= (kind & 0x10) != 0 ? ~(uint32_t)RV64_SSTC : UINT32_MAX;
-    vm = rv64_machine_vm(2, configure);
+    vm = machine_vm(2, configure);
     for (uint32_t i = 0; i < 2 && (kind & 0x40) != 0; i++) {
         require(axvm_vcpu_set_alone(vm, i, true) == AXVM_OK);
     }
@@ -57,7 +57,7 @@ static uint64_t address(void)
 {
     static const uint64_t bases[] = {
         MACHINE_PLIC, MACHINE_PLIC + 0x200000, UART, AIA_APLIC_BASE, AIA_IMSIC_BASE, AIA_IMSIC_BASE + VIMSIC_PAGE,
-        MACHINE_RAM, MACHINE_RAM + MACHINE_RAM_SIZE - 0x8000, MACHINE_NOTHING + 0x10000, UINT64_C(0x3fffffffff0000),
+        RV64_RAM, RV64_RAM + MACHINE_RAM_SIZE - 0x8000, MACHINE_NOTHING + 0x10000, UINT64_C(0x3fffffffff0000),
     };
 
     return bases[take(&in, 1) % COUNT(bases)] + take(&in, 2);
@@ -228,7 +228,7 @@ static void host(void)
         struct axvm_exit exit = {.kind = AXVM_EXIT_KIND_COUNT};
         uint64_t what;
 
-        rv64_machine_pcpu(vcpu);
+        machine_pcpu(vcpu);
         rv64_model_guest(guest);
         require(axvm_run_vcpu(vm, vcpu, &exit) == AXVM_OK && exit.kind < AXVM_EXIT_KIND_COUNT);
         if (exit.kind == AXVM_EXIT_HYPERCALL) {
@@ -254,6 +254,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     require(rv64_machine_setup(&state) == 0);
     start();
     host();
-    require(rv64_machine_teardown(&state) == 0);
+    require(machine_teardown(&state) == 0);
     return 0;
 }

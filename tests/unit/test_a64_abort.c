@@ -87,7 +87,7 @@ static bool translate(uint64_t va, uint64_t *ipa)
     uint64_t page = va & ~UINT64_C(0xfff);
 
     if (page == (PC & ~UINT64_C(0xfff)) || page == VA + AXVM_PAGE_SIZE) {
-        *ipa = page == VA + AXVM_PAGE_SIZE ? HOLE : MACHINE_RAM;
+        *ipa = page == VA + AXVM_PAGE_SIZE ? HOLE : A64_RAM;
         return true;
     }
     assert_int_equal(page, VA);
@@ -103,7 +103,7 @@ static int setup(void **state)
     dev.device = (struct axvm_device){.ops = &dev_ops, .base = DEVICE, .size = DEVICE_SIZE};
     translation = 0;
     a64_model.translate = translate;
-    vm = a64_machine_loaded_vm(1, add_memory);
+    vm = machine_loaded_vm(1, add_memory);
     error = error != 0 ? error : axvm_add_device(vm, &dev.device);
     return error != 0 ? error : axvm_boot(vm);
 }
@@ -514,7 +514,7 @@ static void test_writes_to_logged_pages_are_noted_and_go_on(void **state)
 
 static void test_random_aborts_end_in_the_guest(void **state)
 {
-    static const uint64_t places[] = {DEVICE, ROM, LAZY, DATA, MACHINE_RAM, MACHINE_UART, HOLE, UINT64_C(0x08000000),
+    static const uint64_t places[] = {DEVICE, ROM, LAZY, DATA, A64_RAM, MACHINE_UART, HOLE, UINT64_C(0x08000000),
                                       UINT64_C(0x080a0000), UINT64_C(0x09010000)};
 
     (void)state;
@@ -533,7 +533,7 @@ static void test_random_aborts_end_in_the_guest(void **state)
     assert_int_equal(axvm_state(vm), AXVM_STATE_RUNNING);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, a64_machine_teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, machine_teardown)
 
 int main(void)
 {

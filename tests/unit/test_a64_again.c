@@ -134,13 +134,13 @@ static void test_host_gets_its_pcpu_meanwhile(void **state)
 
 static void test_another_vcpu_may_run_there_meanwhile(void **state)
 {
-    struct axvm *other = a64_machine_vm(1, NULL);
+    struct axvm *other = machine_vm(1, NULL);
 
     (void)state;
     begin_long_read();
     assert_int_equal(a64_machine_run(other, 0, guest_idles).kind, AXVM_EXIT_EXTERNAL_INTERRUPT);
     axvm_release_vcpu(vm, 0);
-    a64_machine_pcpu(1);
+    machine_pcpu(1);
     finish_read();
 }
 
@@ -170,7 +170,7 @@ static void test_vm_may_be_reset_meanwhile(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, a64_access_setup, a64_machine_teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, a64_access_setup, machine_teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_plain_accesses_are_made_again),
         TEST(test_write_back_happens_once),

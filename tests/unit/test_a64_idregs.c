@@ -116,7 +116,7 @@ static int setup(void **state)
 {
     int error = a64_machine_setup(state);
 
-    vm = a64_machine_vm(1, NULL);
+    vm = machine_vm(1, NULL);
     return error;
 }
 
@@ -200,7 +200,7 @@ static void test_pa_range_follows_the_second_stage(void **state)
     (void)state;
     for (unsigned range = 0; range < 7; range++) {
         a64_model.id[7][0] = range;
-        vm = a64_machine_vm(1, NULL);
+        vm = machine_vm(1, NULL);
         read_all();
         assert_int_equal(seen[7][0], range < 5 ? range : 5);
         assert_int_equal(axvm_shutdown(vm), 0);
@@ -218,7 +218,7 @@ static void test_gic_field_follows_the_vm(void **state)
     (void)state;
     read_all();
     assert_int_equal(seen[4][0] >> 24 & 0xf, 1);
-    vm = a64_machine_vm(1, without_gic);
+    vm = machine_vm(1, without_gic);
     read_all();
     assert_int_equal(seen[4][0] >> 24 & 0xf, 0);
 }
@@ -252,7 +252,7 @@ static void test_what_is_hidden_traps_where_the_cpu_has_it(void **state)
         memset(a64_model.id, 0, sizeof(a64_model.id));
         a64_model.id[7][0] = 4; /* PARange: 44 bits */
         a64_model.id[hidden[i].crm][hidden[i].op2] |= UINT64_C(1) << hidden[i].shift;
-        vm = a64_machine_vm(1, NULL);
+        vm = machine_vm(1, NULL);
         controls = &a64_machine_vcpu(vm, 0)->controls;
         assert_int_equal(controls->hcr & hcr, hidden[i].hcr);
         assert_int_equal(controls->mdcr & mdcr, hidden[i].mdcr);
@@ -261,10 +261,10 @@ static void test_what_is_hidden_traps_where_the_cpu_has_it(void **state)
         assert_int_equal(axvm_shutdown(vm), 0);
     }
     a64_model.id[5][0] = 0xf00; /* a PMU that isn't the architecture's */
-    assert_int_equal(a64_machine_vcpu(a64_machine_vm(1, NULL), 0)->controls.mdcr & mdcr, 0);
+    assert_int_equal(a64_machine_vcpu(machine_vm(1, NULL), 0)->controls.mdcr & mdcr, 0);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, a64_machine_teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, machine_teardown)
 
 int main(void)
 {

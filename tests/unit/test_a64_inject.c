@@ -55,7 +55,7 @@ static int setup(void **state)
     now.sctlr = 0x30d00800;
     now.vbar = VBAR;
     now.far = 0;
-    vm = a64_machine_vm(1, NULL);
+    vm = machine_vm(1, NULL);
     return error;
 }
 
@@ -302,7 +302,7 @@ static void test_serror_becomes_pending_for_the_guest(void **state)
 
 static void test_serror_waits_for_its_guest_while_others_run(void **state)
 {
-    struct axvm *other = a64_machine_vm(1, NULL);
+    struct axvm *other = machine_vm(1, NULL);
 
     (void)state;
     a64_machine_run(vm, 0, guest_gets_serror);
@@ -321,7 +321,7 @@ static void guest_leaves_an_serror(struct a64_frame *frame)
 
 static void test_serror_that_comes_after_the_exit_is_that_guests(void **state)
 {
-    struct axvm *other = a64_machine_vm(1, NULL);
+    struct axvm *other = machine_vm(1, NULL);
 
     (void)state;
     a64_machine_run(vm, 0, guest_leaves_an_serror);
@@ -336,7 +336,7 @@ static void test_serror_that_comes_after_the_exit_is_that_guests(void **state)
     a64_machine_run(vm, 0, guest_sees_no_serror);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, a64_machine_teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, machine_teardown)
 
 int main(void)
 {

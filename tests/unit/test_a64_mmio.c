@@ -326,7 +326,7 @@ static void test_big_endian_data_is_reversed(void **state)
 
 int main(void)
 {
-#define TEST(function) cmocka_unit_test_setup_teardown(function, a64_access_setup, a64_machine_teardown)
+#define TEST(function) cmocka_unit_test_setup_teardown(function, a64_access_setup, machine_teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_single_registers_with_write_back),
         TEST(test_stores_carry_what_they_name),

@@ -190,7 +190,7 @@ static void test_access_that_no_device_answers_wholly_is_not_done_at_all(void **
 
 static bool ram_before_a(uint64_t va, uint64_t *ipa)
 {
-    *ipa = va >> 12 == 0x50000 ? MACHINE_RAM + (va & 0xfff) : va >> 12 == 0x50001 ? A + (va & 0xfff) : va;
+    *ipa = va >> 12 == 0x50000 ? A64_RAM + (va & 0xfff) : va >> 12 == 0x50001 ? A + (va & 0xfff) : va;
     return true;
 }
 
@@ -203,7 +203,7 @@ static void test_access_to_memory_and_a_device_is_not_done_at_all(void **state)
     before.x[1] = 0x50000ff8;
     access_store(0xa8810c22, 0x50001000); /* stp x2, x3, [x1], #16 */
     assert_abort(0x10, true, 0x50001000, "");
-    assert_int_equal(addrspace_read(&vm->as, gpa(MACHINE_RAM + 0xff8), &ram, 8), 0);
+    assert_int_equal(addrspace_read(&vm->as, gpa(A64_RAM + 0xff8), &ram, 8), 0);
     assert_int_equal(ram, 0);
 }
 
@@ -436,7 +436,7 @@ static void test_aarch32_has_its_byte_order_in_pstate(void **state)
 
 int main(void)
 {
-#define TEST(function) cmocka_unit_test_setup_teardown(function, a64_access_setup, a64_machine_teardown)
+#define TEST(function) cmocka_unit_test_setup_teardown(function, a64_access_setup, machine_teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_unaligned_accesses_are_split),
         TEST(test_each_page_is_translated),

@@ -95,7 +95,7 @@ static int setup_smc(void **state)
 
 static void test_versions_are_smccc_1_1_and_psci_1_1(void **state)
 {
-    struct axvm *vm = a64_machine_vm(1, NULL);
+    struct axvm *vm = machine_vm(1, NULL);
 
     (void)state;
     assert_int_equal(result_of(vm, 0, VERSION, 0, 0, 0), 0x10001);
@@ -106,7 +106,7 @@ static void test_versions_are_smccc_1_1_and_psci_1_1(void **state)
 /* DEN 0028 2.6: the identifier is W0. */
 static void test_upper_half_of_the_function_id_is_ignored(void **state)
 {
-    struct axvm *vm = a64_machine_vm(1, NULL);
+    struct axvm *vm = machine_vm(1, NULL);
 
     (void)state;
     assert_int_equal(result_of(vm, 0, GARBAGE | VERSION, 0, 0, 0), 0x10001);
@@ -114,7 +114,7 @@ static void test_upper_half_of_the_function_id_is_ignored(void **state)
 
 static void test_a_call_changes_x0_and_pc_alone(void **state)
 {
-    struct axvm *vm = a64_machine_vm(1, NULL);
+    struct axvm *vm = machine_vm(1, NULL);
     struct a64_frame before, *frame = &a64_machine_vcpu(vm, 0)->frame;
 
     (void)state;
@@ -135,7 +135,7 @@ static void test_a_call_changes_x0_and_pc_alone(void **state)
 
 static void test_features_tell_what_is_implemented(void **state)
 {
-    struct axvm *vm = a64_machine_vm(1, NULL);
+    struct axvm *vm = machine_vm(1, NULL);
 
     (void)state;
     for (size_t i = 0; i < sizeof(implemented) / sizeof(implemented[0]); i++) {
@@ -175,7 +175,7 @@ static void guest_sweeps_unknown_calls(struct a64_frame *frame)
 
 static void test_unknown_functions_are_not_supported_and_nothing_else(void **state)
 {
-    struct axvm *vm = a64_machine_vm(2, NULL);
+    struct axvm *vm = machine_vm(2, NULL);
 
     (void)state;
     random_start("unknown calls");
@@ -202,7 +202,7 @@ static void guest_uses_immediates(struct a64_frame *frame)
 
 static void test_an_immediate_makes_any_call_unknown(void **state)
 {
-    struct axvm *vm = a64_machine_vm(1, NULL);
+    struct axvm *vm = machine_vm(1, NULL);
 
     (void)state;
     assert_int_equal(a64_machine_run(vm, 0, guest_uses_immediates).kind, AXVM_EXIT_EXTERNAL_INTERRUPT);
@@ -221,7 +221,7 @@ static void guest_hypercalls(struct a64_frame *frame)
 
 static void test_hypercall_reaches_the_host_with_six_arguments(void **state)
 {
-    struct axvm *vm = a64_machine_vm(1, NULL);
+    struct axvm *vm = machine_vm(1, NULL);
     struct axvm_exit exit = a64_machine_run(vm, 0, guest_hypercalls);
 
     (void)state;
@@ -230,7 +230,7 @@ static void test_hypercall_reaches_the_host_with_six_arguments(void **state)
     for (unsigned i = 0; i < 6; i++) {
         assert_int_equal(exit.hypercall.args[i], GARBAGE + i + 1);
     }
-    assert_int_equal(a64_machine_vcpu(vm, 0)->frame.pc, MACHINE_RAM + 4);
+    assert_int_equal(a64_machine_vcpu(vm, 0)->frame.pc, A64_RAM + 4);
     assert_int_equal(axvm_set_return_value(vm, 0, 77), 0);
     a64_machine_run(vm, 0, NULL);
     assert_int_equal(a64_machine_vcpu(vm, 0)->frame.x[0], 77);
@@ -240,7 +240,7 @@ static void test_hypercall_reaches_the_host_with_six_arguments(void **state)
 
 static void test_suspend_waits_and_then_succeeds(void **state)
 {
-    struct axvm *vm = a64_machine_vm(1, NULL);
+    struct axvm *vm = machine_vm(1, NULL);
 
     (void)state;
     for (uint64_t power_state = 0; power_state <= 0x10000; power_state += 0x10000) { /* standby, power-down */
@@ -254,7 +254,7 @@ static void test_suspend_waits_and_then_succeeds(void **state)
 
 static void test_suspend_refuses_reserved_bits_of_the_power_state(void **state)
 {
-    struct axvm *vm = a64_machine_vm(1, NULL);
+    struct axvm *vm = machine_vm(1, NULL);
     const uint64_t reserved = 0xfcfe0000U;
 
     (void)state;
@@ -289,7 +289,7 @@ static void guest_suspends_with_interrupt_pending(struct a64_frame *frame)
 
 static void test_suspend_with_an_interrupt_pending_returns_at_once(void **state)
 {
-    struct axvm *vm = a64_machine_vm(1, NULL);
+    struct axvm *vm = machine_vm(1, NULL);
 
     (void)state;
     assert_int_equal(a64_machine_run(vm, 0, guest_suspends_with_interrupt_pending).kind, AXVM_EXIT_EXTERNAL_INTERRUPT);
@@ -307,20 +307,20 @@ static void set_phys_ids(struct axvm_config *config)
 
 static void test_cpu_on_starts_the_vcpu_of_that_mpidr(void **state)
 {
-    struct axvm *vm = a64_machine_vm(2, set_phys_ids);
+    struct axvm *vm = machine_vm(2, set_phys_ids);
     struct a64_vcpu *target = a64_machine_vcpu(vm, 1);
     struct axvm_exit exit;
 
     (void)state;
-    exit = exit_of(vm, 0, CPU_ON | BIT_64, UINT64_C(0x0100000203), MACHINE_RAM + 0x1000, GARBAGE | 42);
+    exit = exit_of(vm, 0, CPU_ON | BIT_64, UINT64_C(0x0100000203), A64_RAM + 0x1000, GARBAGE | 42);
     assert_int_equal(exit.kind, AXVM_EXIT_CPU_UP);
     assert_int_equal(exit.cpu_up.target, 1);
     assert_int_equal(a64_machine_vcpu(vm, 0)->frame.x[0], 0);
     assert_true(axvm_vcpu_runnable(vm, 1));
 
-    a64_machine_pcpu(1);
+    machine_pcpu(1);
     assert_int_equal(a64_machine_run(vm, 1, NULL).kind, AXVM_EXIT_EXTERNAL_INTERRUPT);
-    assert_int_equal(target->frame.pc, MACHINE_RAM + 0x1000);
+    assert_int_equal(target->frame.pc, A64_RAM + 0x1000);
     assert_int_equal(target->frame.x[0], GARBAGE | 42);
     assert_int_equal(target->frame.pstate, 0x3c5); /* DAIF masked, EL1h */
     assert_int_equal(a64_model_cpu()->controls.vmpidr, UINT64_C(0x0180000203));
@@ -330,7 +330,7 @@ static void test_cpu_on_starts_the_vcpu_of_that_mpidr(void **state)
 /* DEN 0022, 6.4: SCTLR_EL1.EE is as the caller has it. */
 static void test_cpu_on_starts_it_in_the_callers_byte_order(void **state)
 {
-    struct axvm *vm = a64_machine_vm(2, NULL);
+    struct axvm *vm = machine_vm(2, NULL);
     const uint64_t ee = UINT64_C(1) << 25, reset = 0x30d00800;
 
     (void)state;
@@ -339,44 +339,44 @@ static void test_cpu_on_starts_it_in_the_callers_byte_order(void **state)
 
         assert_int_equal(result_of(vm, 0, VERSION, 0, 0, 0), 0x10001);
         a64_model_cpu()->sys[A64_SCTLR_EL1] = reset | callers;
-        assert_int_equal(exit_of(vm, 0, CPU_ON, 1, MACHINE_RAM + 0x1000, 42).kind, AXVM_EXIT_CPU_UP);
-        a64_machine_pcpu(1);
+        assert_int_equal(exit_of(vm, 0, CPU_ON, 1, A64_RAM + 0x1000, 42).kind, AXVM_EXIT_CPU_UP);
+        machine_pcpu(1);
         assert_int_equal(a64_machine_run(vm, 1, NULL).kind, AXVM_EXIT_EXTERNAL_INTERRUPT);
         assert_int_equal(a64_model_cpu()->sys[A64_SCTLR_EL1], reset | callers);
-        assert_int_equal(a64_machine_vcpu(vm, 1)->frame.pc, MACHINE_RAM + 0x1000);
+        assert_int_equal(a64_machine_vcpu(vm, 1)->frame.pc, A64_RAM + 0x1000);
         assert_int_equal(exit_of(vm, 1, CPU_OFF, 0, 0, 0).kind, AXVM_EXIT_CPU_DOWN);
-        a64_machine_pcpu(0);
+        machine_pcpu(0);
     }
 }
 
 /* A 32-bit call has 32-bit arguments: a target with Aff3 can't be named, an address above 4 GiB can't be given. */
 static void test_cpu_on_32_sees_half_of_its_arguments(void **state)
 {
-    struct axvm *vm = a64_machine_vm(2, NULL);
+    struct axvm *vm = machine_vm(2, NULL);
 
     (void)state;
-    assert_int_equal(exit_of(vm, 0, CPU_ON, GARBAGE | 1, GARBAGE | MACHINE_RAM, GARBAGE | 42).kind, AXVM_EXIT_CPU_UP);
+    assert_int_equal(exit_of(vm, 0, CPU_ON, GARBAGE | 1, GARBAGE | A64_RAM, GARBAGE | 42).kind, AXVM_EXIT_CPU_UP);
     a64_machine_run(vm, 1, NULL);
-    assert_int_equal(a64_machine_vcpu(vm, 1)->frame.pc, MACHINE_RAM);
+    assert_int_equal(a64_machine_vcpu(vm, 1)->frame.pc, A64_RAM);
     assert_int_equal(a64_machine_vcpu(vm, 1)->frame.x[0], 42);
 }
 
 static void test_cpu_on_of_an_unknown_target(void **state)
 {
-    struct axvm *vm = a64_machine_vm(2, NULL);
+    struct axvm *vm = machine_vm(2, NULL);
     static const uint64_t targets[] = {2, 16, 0x100, 0x80000001, UINT64_C(0x100000001), UINT64_MAX};
 
     (void)state;
     for (size_t i = 0; i < sizeof(targets) / sizeof(targets[0]); i++) {
-        assert_int_equal(result_of(vm, 0, CPU_ON | BIT_64, targets[i], MACHINE_RAM, 0), INVALID_PARAMETERS);
+        assert_int_equal(result_of(vm, 0, CPU_ON | BIT_64, targets[i], A64_RAM, 0), INVALID_PARAMETERS);
     }
     assert_int_equal(a64_machine_vcpu(vm, 1)->base.power, VCPU_OFF);
 }
 
 static void test_cpu_on_with_an_entry_outside_ram(void **state)
 {
-    struct axvm *vm = a64_machine_vm(2, NULL);
-    const uint64_t entries[] = {0, MACHINE_RAM - 4, MACHINE_RAM + MACHINE_RAM_SIZE, MACHINE_UART, UINT64_MAX - 3,
+    struct axvm *vm = machine_vm(2, NULL);
+    const uint64_t entries[] = {0, A64_RAM - 4, A64_RAM + MACHINE_RAM_SIZE, MACHINE_UART, UINT64_MAX - 3,
                                 UINT64_MAX, UINT64_C(1) << 52};
 
     (void)state;
@@ -384,20 +384,20 @@ static void test_cpu_on_with_an_entry_outside_ram(void **state)
         assert_int_equal(result_of(vm, 0, CPU_ON | BIT_64, 1, entries[i], 0), INVALID_ADDRESS);
     }
     assert_int_equal(a64_machine_vcpu(vm, 1)->base.power, VCPU_OFF);
-    assert_int_equal(exit_of(vm, 0, CPU_ON | BIT_64, 1, MACHINE_RAM + MACHINE_RAM_SIZE - 4, 0).kind, AXVM_EXIT_CPU_UP);
+    assert_int_equal(exit_of(vm, 0, CPU_ON | BIT_64, 1, A64_RAM + MACHINE_RAM_SIZE - 4, 0).kind, AXVM_EXIT_CPU_UP);
 }
 
 static void test_cpu_on_of_itself_and_of_one_that_is_on_or_pending(void **state)
 {
-    struct axvm *vm = a64_machine_vm(2, NULL);
+    struct axvm *vm = machine_vm(2, NULL);
 
     (void)state;
-    assert_int_equal(result_of(vm, 0, CPU_ON | BIT_64, 0, MACHINE_RAM, 0), ALREADY_ON);
-    assert_int_equal(exit_of(vm, 0, CPU_ON | BIT_64, 1, MACHINE_RAM, 0).kind, AXVM_EXIT_CPU_UP);
-    assert_int_equal(result_of(vm, 0, CPU_ON | BIT_64, 1, MACHINE_RAM + 8, 0), ON_PENDING);
+    assert_int_equal(result_of(vm, 0, CPU_ON | BIT_64, 0, A64_RAM, 0), ALREADY_ON);
+    assert_int_equal(exit_of(vm, 0, CPU_ON | BIT_64, 1, A64_RAM, 0).kind, AXVM_EXIT_CPU_UP);
+    assert_int_equal(result_of(vm, 0, CPU_ON | BIT_64, 1, A64_RAM + 8, 0), ON_PENDING);
     a64_machine_run(vm, 1, NULL);
-    assert_int_equal(a64_machine_vcpu(vm, 1)->frame.pc, MACHINE_RAM);
-    assert_int_equal(result_of(vm, 0, CPU_ON | BIT_64, 1, MACHINE_RAM, 0), ALREADY_ON);
+    assert_int_equal(a64_machine_vcpu(vm, 1)->frame.pc, A64_RAM);
+    assert_int_equal(result_of(vm, 0, CPU_ON | BIT_64, 1, A64_RAM, 0), ALREADY_ON);
 }
 
 static void guest_spoils_everything(struct a64_frame *frame)
@@ -418,23 +418,23 @@ static void guest_spoils_everything(struct a64_frame *frame)
 
 static void test_cpu_off_and_on_again_begins_afresh(void **state)
 {
-    struct axvm *vm = a64_machine_vm(2, NULL);
+    struct axvm *vm = machine_vm(2, NULL);
     struct a64_vcpu *target = a64_machine_vcpu(vm, 1);
     struct a64_model_cpu *cpu = &a64_model.cpus[1];
 
     (void)state;
-    a64_machine_cpu_on(vm, 1);
-    a64_machine_pcpu(1);
+    machine_cpu_on(vm, 1);
+    machine_pcpu(1);
     assert_int_equal(a64_machine_run(vm, 1, guest_spoils_everything).kind, AXVM_EXIT_CPU_DOWN);
     assert_false(axvm_vcpu_runnable(vm, 1));
     assert_int_equal(fake_hal_timers(1), 0);
     assert_int_equal(a64_machine_run(vm, 1, NULL).kind, AXVM_EXIT_CPU_DOWN); /* it isn't run by mistake */
 
-    a64_machine_pcpu(0);
-    assert_int_equal(exit_of(vm, 0, CPU_ON | BIT_64, 1, MACHINE_RAM + 0x2000, 9).kind, AXVM_EXIT_CPU_UP);
-    a64_machine_pcpu(1);
+    machine_pcpu(0);
+    assert_int_equal(exit_of(vm, 0, CPU_ON | BIT_64, 1, A64_RAM + 0x2000, 9).kind, AXVM_EXIT_CPU_UP);
+    machine_pcpu(1);
     assert_int_equal(a64_machine_run(vm, 1, NULL).kind, AXVM_EXIT_EXTERNAL_INTERRUPT);
-    assert_int_equal(target->frame.pc, MACHINE_RAM + 0x2000);
+    assert_int_equal(target->frame.pc, A64_RAM + 0x2000);
     assert_int_equal(target->frame.x[0], 9);
     for (unsigned i = 1; i < 31; i++) {
         assert_int_equal(target->frame.x[i], 0);
@@ -454,12 +454,12 @@ static void test_cpu_off_and_on_again_begins_afresh(void **state)
 
 static void test_affinity_info_follows_off_pending_on(void **state)
 {
-    struct axvm *vm = a64_machine_vm(2, NULL);
+    struct axvm *vm = machine_vm(2, NULL);
 
     (void)state;
     assert_int_equal(result_of(vm, 0, AFFINITY_INFO | BIT_64, 0, 0, 0), 0);
     assert_int_equal(result_of(vm, 0, AFFINITY_INFO | BIT_64, 1, 0, 0), 1);
-    assert_int_equal(exit_of(vm, 0, CPU_ON | BIT_64, 1, MACHINE_RAM, 0).kind, AXVM_EXIT_CPU_UP);
+    assert_int_equal(exit_of(vm, 0, CPU_ON | BIT_64, 1, A64_RAM, 0).kind, AXVM_EXIT_CPU_UP);
     assert_int_equal(result_of(vm, 0, AFFINITY_INFO | BIT_64, 1, 0, 0), 2);
     assert_int_equal(exit_of(vm, 1, CPU_SUSPEND, 0, 0, 0).kind, AXVM_EXIT_HALT);
     assert_int_equal(result_of(vm, 0, AFFINITY_INFO | BIT_64, 1, 0, 0), 0);
@@ -471,7 +471,7 @@ static void test_affinity_info_follows_off_pending_on(void **state)
 /* DEN 0022 5.1.5: the level is a uint32 also in the 64-bit call. */
 static void test_affinity_info_of_levels_and_targets_that_are_none(void **state)
 {
-    struct axvm *vm = a64_machine_vm(2, NULL);
+    struct axvm *vm = machine_vm(2, NULL);
 
     (void)state;
     assert_int_equal(result_of(vm, 0, AFFINITY_INFO | BIT_64, 1, 1, 0), INVALID_PARAMETERS);
@@ -502,7 +502,7 @@ static void *race_thread(void *argument)
     unsigned self = (unsigned)(uintptr_t)argument;
     struct axvm_exit exit;
 
-    a64_machine_pcpu(self);
+    machine_pcpu(self);
     a64_model_guest(guest_races_for_cpu_on);
     pthread_barrier_wait(&race_start);
     axvm_run_vcpu(race_vm, self, &exit);
@@ -518,7 +518,7 @@ static void race(void)
     race_thread((void *)0);
     pthread_join(thread, NULL);
     pthread_barrier_destroy(&race_start);
-    a64_machine_pcpu(0);
+    machine_pcpu(0);
 }
 
 static void test_of_two_that_race_for_cpu_on_one_wins_with_its_own_entry(void **state)
@@ -527,10 +527,10 @@ static void test_of_two_that_race_for_cpu_on_one_wins_with_its_own_entry(void **
     unsigned winner;
 
     (void)state;
-    race_vm = a64_machine_vm(3, NULL);
-    a64_machine_cpu_on(race_vm, 1);
-    race_entry[0] = MACHINE_RAM + 0x1000;
-    race_entry[1] = MACHINE_RAM + 0x2000;
+    race_vm = machine_vm(3, NULL);
+    machine_cpu_on(race_vm, 1);
+    race_entry[0] = A64_RAM + 0x1000;
+    race_entry[1] = A64_RAM + 0x2000;
     target = a64_machine_vcpu(race_vm, 2);
     for (unsigned round = 0; round < 200; round++) {
         race();
@@ -542,30 +542,30 @@ static void test_of_two_that_race_for_cpu_on_one_wins_with_its_own_entry(void **
         assert_int_equal(exit_of(race_vm, 2, CPU_OFF, 0, 0, 0).kind, AXVM_EXIT_CPU_DOWN);
         axvm_release_vcpu(race_vm, 0);
     }
-    a64_machine_pcpu(1);
+    machine_pcpu(1);
     axvm_release_vcpu(race_vm, 1);
-    a64_machine_pcpu(0);
+    machine_pcpu(0);
 }
 
 /* ---- The end ---- */
 
 static void check_system_down(uint64_t function, uint64_t argument, enum axvm_system_event event)
 {
-    struct axvm *vm = a64_machine_vm(2, NULL);
+    struct axvm *vm = machine_vm(2, NULL);
     struct axvm_exit exit;
 
-    a64_machine_cpu_on(vm, 1);
-    a64_machine_pcpu(1);
+    machine_cpu_on(vm, 1);
+    machine_pcpu(1);
     assert_int_equal(a64_machine_run(vm, 1, NULL).kind, AXVM_EXIT_EXTERNAL_INTERRUPT);
-    a64_machine_pcpu(0);
+    machine_pcpu(0);
     exit = exit_of(vm, 0, function, argument, 0, 0);
     assert_int_equal(exit.kind, AXVM_EXIT_SYSTEM_DOWN);
     assert_int_equal(exit.system_down.event, event);
     assert_int_equal(axvm_state(vm), AXVM_STATE_STOPPED);
     assert_true(fake_hal_kicks_of(axvm_id(vm), 1) > 0);
-    a64_machine_pcpu(1);
+    machine_pcpu(1);
     assert_int_equal(a64_machine_run(vm, 1, guest_call).kind, AXVM_EXIT_STOPPED);
-    a64_machine_pcpu(0);
+    machine_pcpu(0);
 }
 
 static void test_system_off_and_the_resets_stop_the_vm(void **state)
@@ -579,7 +579,7 @@ static void test_system_off_and_the_resets_stop_the_vm(void **state)
 
 static void test_reset2_knows_the_warm_reset_alone(void **state)
 {
-    struct axvm *vm = a64_machine_vm(1, NULL);
+    struct axvm *vm = machine_vm(1, NULL);
 
     (void)state;
     assert_int_equal(result_of(vm, 0, SYSTEM_RESET2, 1, 0, 0), INVALID_PARAMETERS);
@@ -590,9 +590,9 @@ static void test_reset2_knows_the_warm_reset_alone(void **state)
 /* The second vCPU asks before it has seen that the VM stops. */
 static void guest_asks_late(struct a64_frame *frame)
 {
-    a64_machine_pcpu(0);
+    machine_pcpu(0);
     assert_int_equal(exit_of(race_vm, 0, SYSTEM_RESET, 0, 0, 0).kind, AXVM_EXIT_SYSTEM_DOWN);
-    a64_machine_pcpu(1);
+    machine_pcpu(1);
     a64_guest_hvc(frame, SYSTEM_OFF, 0, 0, 0);
     fail_msg("SYSTEM_OFF returned");
 }
@@ -600,26 +600,26 @@ static void guest_asks_late(struct a64_frame *frame)
 static void test_of_two_that_end_the_system_the_first_decides(void **state)
 {
     (void)state;
-    race_vm = a64_machine_vm(2, NULL);
-    a64_machine_cpu_on(race_vm, 1);
-    a64_machine_pcpu(1);
+    race_vm = machine_vm(2, NULL);
+    machine_cpu_on(race_vm, 1);
+    machine_pcpu(1);
     assert_int_equal(a64_machine_run(race_vm, 1, guest_asks_late).kind, AXVM_EXIT_STOPPED);
-    a64_machine_pcpu(0);
+    machine_pcpu(0);
     assert_int_equal(axvm_state(race_vm), AXVM_STATE_STOPPED);
 }
 
 static void test_cpu_on_while_the_vm_stops_leaves_the_target_off(void **state)
 {
-    struct axvm *vm = a64_machine_vm(2, NULL);
+    struct axvm *vm = machine_vm(2, NULL);
 
     (void)state;
     assert_int_equal(exit_of(vm, 0, SYSTEM_OFF, 0, 0, 0).kind, AXVM_EXIT_SYSTEM_DOWN);
-    assert_int_equal(exit_of(vm, 0, CPU_ON | BIT_64, 1, MACHINE_RAM, 0).kind, AXVM_EXIT_STOPPED);
+    assert_int_equal(exit_of(vm, 0, CPU_ON | BIT_64, 1, A64_RAM, 0).kind, AXVM_EXIT_STOPPED);
     assert_int_equal(a64_machine_vcpu(vm, 1)->base.power, VCPU_OFF);
 }
 
 #define BOTH(f)                                                                                                        \
-    {"hvc: " #f, f, setup_hvc, a64_machine_teardown, NULL}, {"smc: " #f, f, setup_smc, a64_machine_teardown, NULL}
+    {"hvc: " #f, f, setup_hvc, machine_teardown, NULL}, {"smc: " #f, f, setup_smc, machine_teardown, NULL}
 
 int main(void)
 {

@@ -133,11 +133,11 @@ static void run_seed(struct axvm *vm, uint32_t vcpu, uint64_t s, a64_guest *gues
 
 static void test_every_register_comes_back(void **state)
 {
-    struct axvm *one = a64_machine_vm(2, NULL);
-    struct axvm *two = a64_machine_vm(1, NULL);
+    struct axvm *one = machine_vm(2, NULL);
+    struct axvm *two = machine_vm(1, NULL);
 
     (void)state;
-    a64_machine_cpu_on(one, 1);
+    machine_cpu_on(one, 1);
     run_seed(one, 0, 1, guest_fills);
     run_seed(one, 1, 2, guest_fills);
     run_seed(two, 0, 3, guest_fills);
@@ -148,7 +148,7 @@ static void test_every_register_comes_back(void **state)
         run_seed(one, 1, 2, guest_checks);
     }
     axvm_release_vcpu(one, 1);
-    a64_machine_pcpu(1);
+    machine_pcpu(1);
     run_seed(one, 1, 2, guest_checks);
 }
 
@@ -181,8 +181,8 @@ static void guest_is_fresh(struct a64_frame *frame)
 
 static void test_a_new_guest_sees_nothing_of_others(void **state)
 {
-    struct axvm *one = a64_machine_vm(1, NULL);
-    struct axvm *two = a64_machine_vm(1, NULL);
+    struct axvm *one = machine_vm(1, NULL);
+    struct axvm *two = machine_vm(1, NULL);
 
     (void)state;
     run_seed(one, 0, 0xee, guest_fills);
@@ -191,7 +191,7 @@ static void test_a_new_guest_sees_nothing_of_others(void **state)
 
 static void test_reset_leaves_nothing_of_the_last_run(void **state)
 {
-    struct axvm *vm = a64_machine_vm(1, NULL);
+    struct axvm *vm = machine_vm(1, NULL);
 
     (void)state;
     run_seed(vm, 0, 0xee, guest_fills);
@@ -203,7 +203,7 @@ static void test_reset_leaves_nothing_of_the_last_run(void **state)
 
 static void test_registers_stay_in_the_hardware_between_runs(void **state)
 {
-    struct axvm *vm = a64_machine_vm(1, NULL);
+    struct axvm *vm = machine_vm(1, NULL);
     const struct a64_model_cpu *cpu = a64_model_cpu();
 
     (void)state;
@@ -221,12 +221,12 @@ static void test_registers_stay_in_the_hardware_between_runs(void **state)
 
 static void test_tlb_is_flushed_between_vcpus_of_one_vm_alone(void **state)
 {
-    struct axvm *one = a64_machine_vm(2, NULL);
-    struct axvm *two = a64_machine_vm(1, NULL);
+    struct axvm *one = machine_vm(2, NULL);
+    struct axvm *two = machine_vm(1, NULL);
     struct a64_model_cpu *cpu = a64_model_cpu();
 
     (void)state;
-    a64_machine_cpu_on(one, 1);
+    machine_cpu_on(one, 1);
     a64_machine_run(two, 0, NULL);
     a64_machine_run(one, 0, NULL);
     a64_machine_run(two, 0, NULL);
@@ -242,16 +242,16 @@ static void test_tlb_is_flushed_between_vcpus_of_one_vm_alone(void **state)
     a64_machine_run(one, 0, NULL);
     assert_int_equal(cpu->flushes_local, 2);
     axvm_release_vcpu(one, 0);
-    a64_machine_pcpu(1);
+    machine_pcpu(1);
     a64_machine_run(one, 0, NULL); /* the first of its VM here */
     assert_int_equal(a64_model_cpu()->flushes_local, 0);
 }
 
 static void test_each_vm_has_a_vmid_that_is_flushed_before_use(void **state)
 {
-    struct axvm *one = a64_machine_vm(1, NULL);
+    struct axvm *one = machine_vm(1, NULL);
     unsigned flushes = a64_model.flushes_vmid;
-    struct axvm *two = a64_machine_vm(1, NULL);
+    struct axvm *two = machine_vm(1, NULL);
     uint64_t vmid_one, vmid_two;
 
     (void)state;
@@ -268,16 +268,16 @@ static void test_each_vm_has_a_vmid_that_is_flushed_before_use(void **state)
 
 static void test_memory_that_goes_is_flushed_from_the_tlbs_of_its_vm(void **state)
 {
-    struct axvm *one = a64_machine_vm(1, NULL);
-    struct axvm *two = a64_machine_vm(1, NULL);
+    struct axvm *one = machine_vm(1, NULL);
+    struct axvm *two = machine_vm(1, NULL);
     unsigned flushes = a64_model.flushes_range;
 
     (void)state;
     a64_machine_run(two, 0, NULL);
-    assert_int_equal(axvm_unmap_region(one, gpa(MACHINE_RAM + MIB(2)), MIB(1)), 0);
+    assert_int_equal(axvm_unmap_region(one, gpa(A64_RAM + MIB(2)), MIB(1)), 0);
     assert_true(a64_model.flushes_range > flushes);
     assert_int_equal(a64_model.flushed.vttbr, a64_vm(one)->vttbr);
-    assert_int_equal(a64_model.flushed.start, MACHINE_RAM + MIB(2));
+    assert_int_equal(a64_model.flushed.start, A64_RAM + MIB(2));
     assert_int_equal(a64_model.flushed.size, MIB(1));
 }
 
@@ -350,8 +350,8 @@ static void guest_finds_its_breakpoint(struct a64_frame *frame)
 
 static void test_breakpoints_are_in_the_hardware_only_while_they_count(void **state)
 {
-    struct axvm *one = a64_machine_vm(1, NULL);
-    struct axvm *two = a64_machine_vm(1, NULL);
+    struct axvm *one = machine_vm(1, NULL);
+    struct axvm *two = machine_vm(1, NULL);
     struct a64_model_cpu *cpu = a64_model_cpu();
 
     (void)state;
@@ -395,8 +395,8 @@ static void guest_still_has_the_os_lock(struct a64_frame *frame)
 
 static void test_os_lock_keeps_debug_exceptions_away(void **state)
 {
-    struct axvm *one = a64_machine_vm(1, NULL);
-    struct axvm *two = a64_machine_vm(1, NULL);
+    struct axvm *one = machine_vm(1, NULL);
+    struct axvm *two = machine_vm(1, NULL);
 
     (void)state;
     a64_machine_run(one, 0, guest_debugs_with_the_os_lock);
@@ -415,7 +415,7 @@ static uint64_t id_field(unsigned crm, unsigned op2, unsigned shift, uint64_t va
 
 static const struct a64_controls *controls_of_new_vm(void)
 {
-    a64_machine_run(a64_machine_vm(1, NULL), 0, NULL);
+    a64_machine_run(machine_vm(1, NULL), 0, NULL);
     return &a64_model_cpu()->controls;
 }
 
@@ -497,7 +497,7 @@ static void guest_waits_for_event(struct a64_frame *frame)
 
 static void test_wfi_blocks_and_wfe_gives_way(void **state)
 {
-    struct axvm *vm = a64_machine_vm(1, NULL);
+    struct axvm *vm = machine_vm(1, NULL);
     struct a64_frame *frame = &a64_machine_vcpu(vm, 0)->frame;
 
     (void)state;
@@ -547,7 +547,7 @@ static void guest_waits_in_aarch64(struct a64_frame *frame)
 
 static void test_waits_only_if_its_condition_holds(void **state)
 {
-    struct axvm *vm = a64_machine_vm(1, NULL);
+    struct axvm *vm = machine_vm(1, NULL);
 
     (void)state;
     assert_int_equal(a64_machine_run(vm, 0, guest_waits_in_aarch64).kind, AXVM_EXIT_HALT);
@@ -587,20 +587,20 @@ static void guest_waits_with_interrupt_pending(struct a64_frame *frame)
 static void test_neither_waits_with_an_interrupt_pending(void **state)
 {
     (void)state;
-    the_vm = a64_machine_vm(1, NULL);
+    the_vm = machine_vm(1, NULL);
     assert_int_equal(a64_machine_run(the_vm, 0, guest_waits_with_interrupt_pending).kind, AXVM_EXIT_EXTERNAL_INTERRUPT);
     assert_int_equal(a64_machine_vcpu(the_vm, 0)->frame.x[20], 2);
 }
 
 static void test_interrupt_makes_a_waiting_vcpu_runnable(void **state)
 {
-    struct axvm *vm = a64_machine_vm(1, NULL);
+    struct axvm *vm = machine_vm(1, NULL);
 
     (void)state;
     a64_machine_run(vm, 0, guest_enables_interrupts);
     assert_int_equal(a64_machine_run(vm, 0, guest_waits).kind, AXVM_EXIT_HALT);
     fake_hal_forget();
-    a64_machine_pcpu(1);
+    machine_pcpu(1);
     assert_int_equal(axvm_inject_interrupt(vm, 1, 0), 0);
     assert_int_equal(fake_hal_kicks_of(axvm_id(vm), 0), 1);
     assert_true(axvm_vcpu_runnable(vm, 0));
@@ -614,13 +614,13 @@ static void guest_is_signalled_at_once(struct a64_frame *frame)
 
 static void test_interrupt_that_came_between_runs_is_there_at_entry(void **state)
 {
-    struct axvm *vm = a64_machine_vm(1, NULL);
+    struct axvm *vm = machine_vm(1, NULL);
 
     (void)state;
     a64_machine_run(vm, 0, guest_enables_interrupts);
-    a64_machine_pcpu(1);
+    machine_pcpu(1);
     assert_int_equal(axvm_inject_interrupt(vm, 1, 0), 0);
-    a64_machine_pcpu(0);
+    machine_pcpu(0);
     assert_false(ich_model_signalled(1));
     a64_machine_run(vm, 0, guest_is_signalled_at_once);
 }
@@ -653,7 +653,7 @@ static void guest_loses_solitude(struct a64_frame *frame)
 static void test_a_vcpu_alone_waits_untrapped(void **state)
 {
     (void)state;
-    the_vm = a64_machine_vm(1, NULL);
+    the_vm = machine_vm(1, NULL);
     a64_machine_run(the_vm, 0, guest_sees_waits_trapped);
     assert_int_equal(axvm_vcpu_set_alone(the_vm, 0, true), 0);
     a64_machine_run(the_vm, 0, guest_sees_waits_untrapped);
@@ -665,9 +665,9 @@ static void test_a_vcpu_alone_waits_untrapped(void **state)
 
 static void on_other_pcpu(int (*what)(struct axvm *vm))
 {
-    a64_machine_pcpu(1);
+    machine_pcpu(1);
     assert_int_equal(what(the_vm), 0);
-    a64_machine_pcpu(0);
+    machine_pcpu(0);
 }
 
 static void guest_is_suspended(struct a64_frame *frame)
@@ -685,7 +685,7 @@ static void guest_found_version(struct a64_frame *frame)
 static void test_suspend_ends_the_run_at_the_next_exit(void **state)
 {
     (void)state;
-    the_vm = a64_machine_vm(1, NULL);
+    the_vm = machine_vm(1, NULL);
     assert_int_equal(a64_machine_run(the_vm, 0, guest_is_suspended).kind, AXVM_EXIT_STOPPED);
     assert_int_equal(axvm_vcpu_resides_on(the_vm, 0), AXVM_ENOENT);
     assert_true(fake_hal_kicks_of(axvm_id(the_vm), 0) > 0);
@@ -710,7 +710,7 @@ static void test_suspend_and_resume_before_it_was_noticed_go_unnoticed(void **st
 {
     (void)state;
     entries = 0;
-    the_vm = a64_machine_vm(1, NULL);
+    the_vm = machine_vm(1, NULL);
     assert_int_equal(a64_machine_run(the_vm, 0, guest_is_suspended_and_resumed).kind, AXVM_EXIT_EXTERNAL_INTERRUPT);
     assert_int_equal(entries, 2);
 }
@@ -725,7 +725,7 @@ static void guest_is_stopped(struct a64_frame *frame)
 static void test_shutdown_ends_the_run_by_its_kick(void **state)
 {
     (void)state;
-    the_vm = a64_machine_vm(1, NULL);
+    the_vm = machine_vm(1, NULL);
     assert_int_equal(a64_machine_run(the_vm, 0, guest_is_stopped).kind, AXVM_EXIT_STOPPED);
     assert_int_equal(axvm_state(the_vm), AXVM_STATE_STOPPED);
 }
@@ -741,7 +741,7 @@ static void guest_is_asked_without_end(struct a64_frame *frame)
 static void test_endless_requests_give_the_pcpu_back(void **state)
 {
     (void)state;
-    the_vm = a64_machine_vm(1, NULL);
+    the_vm = machine_vm(1, NULL);
     assert_int_equal(a64_machine_run(the_vm, 0, guest_is_asked_without_end).kind, AXVM_EXIT_NOTHING);
     the_vm->vcpus[0]->requests = 0;
     assert_int_equal(a64_machine_run(the_vm, 0, guest_found_version).kind, AXVM_EXIT_EXTERNAL_INTERRUPT);
@@ -763,7 +763,7 @@ static void guest_is_interrupted(struct a64_frame *frame)
 
 static void test_the_hosts_interrupts_leave_the_guest_alone(void **state)
 {
-    struct axvm *vm = a64_machine_vm(1, NULL);
+    struct axvm *vm = machine_vm(1, NULL);
     struct axvm_exit exit = a64_machine_run(vm, 0, guest_is_interrupted);
 
     (void)state;
@@ -776,9 +776,9 @@ static void test_the_hosts_interrupts_leave_the_guest_alone(void **state)
 static void guest_gets_interrupts_from_elsewhere(struct a64_frame *frame)
 {
     guest_enables_interrupts(frame);
-    a64_machine_pcpu(1);
+    machine_pcpu(1);
     assert_int_equal(axvm_inject_interrupt(the_vm, 1, 0), 0);
-    a64_machine_pcpu(0);
+    machine_pcpu(0);
     assert_false(ich_model_signalled(1));
     a64_guest_irq(frame, AXVM_IRQ_HANDLED, 1); /* the kick */
     assert_true(ich_model_signalled(1));
@@ -793,7 +793,7 @@ static void guest_gets_interrupts_from_elsewhere(struct a64_frame *frame)
 static void test_an_interrupt_is_in_the_list_registers_before_the_guest_goes_on(void **state)
 {
     (void)state;
-    the_vm = a64_machine_vm(1, NULL);
+    the_vm = machine_vm(1, NULL);
     assert_int_equal(a64_machine_run(the_vm, 0, guest_gets_interrupts_from_elsewhere).kind,
                      AXVM_EXIT_EXTERNAL_INTERRUPT);
     assert_int_equal(fake_hal_kicks_of(axvm_id(the_vm), 0), 1);
@@ -805,7 +805,7 @@ static void test_a_pcpu_without_el2_is_refused(void **state)
 {
     (void)state;
     a64_model.supported = false;
-    a64_machine_pcpu(2);
+    machine_pcpu(2);
     assert_false(axvm_has_hardware_support());
     assert_int_equal(axvm_cpu_enable(), AXVM_EUNSUPPORTED);
     assert_false(a64_model.cpus[2].enabled);
@@ -842,13 +842,13 @@ static void test_vmids_run_out_with_an_error(void **state)
     }
     assert_true(fake_hal_logged("VMID"));
     assert_int_equal(axvm_destroy(vms[7]), 0);
-    vms[7] = a64_machine_vm(1, make_lazy);
+    vms[7] = machine_vm(1, make_lazy);
     for (unsigned i = 0; i < 256; i++) {
         assert_int_equal(i == 7 ? 0 : axvm_destroy(vms[i]), 0);
     }
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, a64_machine_setup, a64_machine_teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, a64_machine_setup, machine_teardown)
 
 int main(void)
 {

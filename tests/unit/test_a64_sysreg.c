@@ -24,7 +24,7 @@ static int setup(void **state)
 {
     int error = a64_machine_setup(state);
 
-    vm = a64_machine_vm(1, NULL);
+    vm = machine_vm(1, NULL);
     return error;
 }
 
@@ -371,8 +371,8 @@ static void send(uint64_t value)
 static void test_sgis_reach_whom_they_name(void **state)
 {
     (void)state;
-    vm = a64_machine_vm(2, NULL);
-    a64_machine_cpu_on(vm, 1);
+    vm = machine_vm(2, NULL);
+    machine_cpu_on(vm, 1);
     a64_machine_run(vm, 0, guest_enables_sgis);
     a64_machine_run(vm, 1, guest_enables_sgis);
     send(UINT64_C(5) << 24 | 1 << 1);
@@ -389,7 +389,7 @@ static void test_sgis_reach_whom_they_name(void **state)
     assert_int_equal(receive(1), ICH_MODEL_SPURIOUS);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, a64_machine_teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, machine_teardown)
 
 int main(void)
 {

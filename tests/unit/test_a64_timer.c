@@ -24,7 +24,7 @@ static int setup(void **state)
     int error = a64_machine_setup(state);
 
     fake_hal_set_ticks(NOW);
-    vm = a64_machine_vm(1, NULL);
+    vm = machine_vm(1, NULL);
     return error;
 }
 
@@ -223,7 +223,7 @@ static void test_cntp_moves_with_its_vcpu(void **state)
     run(guest_arms_cntp_only);
     assert_int_equal(fake_hal_timers(0), 1);
     axvm_release_vcpu(vm, 0);
-    a64_machine_pcpu(1);
+    machine_pcpu(1);
     run(NULL);
     assert_int_equal(fake_hal_timers(0), 0);
     assert_int_equal(fake_hal_next_deadline(1), NOW + 1000);
@@ -367,7 +367,7 @@ static void test_deadlines_beyond_the_counter_wake_nobody(void **state)
 /* Who could run, and doesn't, needs nobody to wake it: the other isn't interrupted. */
 static void test_a_ready_vcpu_has_no_timer(void **state)
 {
-    struct axvm *other = a64_machine_vm(1, NULL);
+    struct axvm *other = machine_vm(1, NULL);
 
     (void)state;
     cntv_cval = 500;
@@ -384,7 +384,7 @@ static void test_a_ready_vcpu_has_no_timer(void **state)
 
 static void test_a_wait_ends_while_another_vm_runs(void **state)
 {
-    struct axvm *other = a64_machine_vm(1, NULL);
+    struct axvm *other = machine_vm(1, NULL);
 
     (void)state;
     assert_int_equal(wait_for_cntv(500), AXVM_EXIT_HALT);
@@ -470,8 +470,8 @@ static void test_a_wait_ends_when_another_vcpu_enables_the_interrupt(void **stat
 {
     (void)state;
     for (cntv_cval = 500; cntv_cval <= 100500; cntv_cval += 100000) {
-        pair = a64_machine_vm(2, NULL);
-        a64_machine_cpu_on(pair, 1);
+        pair = machine_vm(2, NULL);
+        machine_cpu_on(pair, 1);
         fake_hal_advance(1000);
         a64_machine_vcpu(pair, 0)->frame.x[20] = DISABLED;
         assert_int_equal(a64_machine_run(pair, 0, guest_waits_for_nothing).kind, AXVM_EXIT_HALT);
@@ -516,7 +516,7 @@ static void guest_sees_ppi_inactive(struct a64_frame *frame)
 /* While it is being handled the physical PPI stays active, for this guest alone. */
 static void test_physical_interrupt_is_active_while_its_guest_handles_it(void **state)
 {
-    struct axvm *other = a64_machine_vm(1, NULL);
+    struct axvm *other = machine_vm(1, NULL);
 
     (void)state;
     cntv_cval = 0;
@@ -716,7 +716,7 @@ static void test_random_use_against_a_model(void **state)
             break;
         case 1:
             axvm_release_vcpu(vm, 0);
-            a64_machine_pcpu((unsigned)random_below(2));
+            machine_pcpu((unsigned)random_below(2));
             break;
         case 2:
             if (random_below(8) == 0) {
@@ -738,7 +738,7 @@ static void test_random_use_against_a_model(void **state)
     }
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, a64_machine_teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, machine_teardown)
 
 int main(void)
 {

@@ -96,7 +96,7 @@ static int setup(void **state)
     memset(&now, 0, sizeof(now));
     dev.device = (struct axvm_device){.ops = &dev_ops, .base = DEVICE, .size = DEVICE_SIZE};
     dev.other = (struct axvm_device){.ops = &dev_ops, .base = OTHER_DEVICE, .size = 0x1000};
-    vm = rv64_machine_loaded_vm(1, add_memory);
+    vm = machine_loaded_vm(1, add_memory);
     error = error != 0 ? error : axvm_add_device(vm, &dev.device);
     error = error != 0 ? error : axvm_add_device(vm, &dev.other);
     random_start("abort");
@@ -840,7 +840,7 @@ static void test_writes_to_logged_pages_are_noted_and_go_on(void **state)
 
 static void test_random_faults_end_in_the_guest(void **state)
 {
-    static const uint64_t places[] = {DEVICE, OTHER_DEVICE, ROM, LAZY, DATA, MACHINE_RAM, MACHINE_PLIC, HOLE};
+    static const uint64_t places[] = {DEVICE, OTHER_DEVICE, ROM, LAZY, DATA, RV64_RAM, MACHINE_PLIC, HOLE};
     static const enum rv64_cause causes[] = {CAUSE_FETCH_GUEST_PAGE, CAUSE_LOAD_GUEST_PAGE, CAUSE_STORE_GUEST_PAGE};
 
     (void)state;
@@ -859,7 +859,7 @@ static void test_random_faults_end_in_the_guest(void **state)
 
 int main(void)
 {
-#define TEST(function) cmocka_unit_test_setup_teardown(function, setup, rv64_machine_teardown)
+#define TEST(function) cmocka_unit_test_setup_teardown(function, setup, machine_teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_loads_and_stores_of_all_widths_and_registers),
         TEST(test_f_registers_are_nan_boxed_and_make_fs_dirty),

@@ -49,7 +49,7 @@ static void start(bool ssaia, void (*with)(struct axvm_config *config))
 {
     rv64_model.features &= ~(uint32_t)RV64_AIA;
     rv64_model.features |= ssaia ? (uint32_t)RV64_AIA : 0;
-    vm = rv64_machine_vm(2, with);
+    vm = machine_vm(2, with);
     v0 = rv64_machine_vcpu(vm, 0);
 }
 
@@ -335,7 +335,7 @@ static void what_one_selects_no_other_sees(void **state)
     (void)state;
     start(true, change_imsic);
     rv64_machine_run(vm, 0, guest_selects);
-    rv64_machine_hart_start(vm, 1);
+    machine_cpu_on(vm, 1);
     rv64_machine_run(vm, 1, guest_sees_zero);
     rv64_machine_run(vm, 0, guest_selects);
 }
@@ -458,7 +458,7 @@ static void the_tree_tells_of_ssaia_with_the_imsic(void **state)
     assert_false(told_of_ssaia());
 }
 
-#define TEST(test) cmocka_unit_test_setup_teardown(test, rv64_machine_setup, rv64_machine_teardown)
+#define TEST(test) cmocka_unit_test_setup_teardown(test, rv64_machine_setup, machine_teardown)
 
 int main(void)
 {

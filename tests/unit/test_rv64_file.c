@@ -30,7 +30,7 @@ static void change(struct axvm_config *config)
 static void start(uint32_t vcpus)
 {
     rv64_model.features |= RV64_GUEST_FILE;
-    vm = rv64_machine_vm(vcpus, change);
+    vm = machine_vm(vcpus, change);
     for (uint32_t i = 0; i < vcpus; i++) {
         assert_int_equal(axvm_vcpu_set_alone(vm, i, true), AXVM_OK);
     }
@@ -102,7 +102,7 @@ static void a_vcpu_alone_has_the_file_of_its_pcpu(void **state)
     assert_int_equal(mapped(0), RV64_MODEL_FILE(0));
     assert_int_equal(axvm_release_vcpu(vm, 0), AXVM_OK);
     assert_int_equal(mapped(0), 0);
-    rv64_machine_pcpu(1);
+    machine_pcpu(1);
     rv64_machine_run(vm, 0, guest_nothing);
     assert_int_equal(mapped(0), RV64_MODEL_FILE(1));
 }
@@ -128,7 +128,7 @@ static void nor_a_guest_without_imsic(void **state)
 {
     (void)state;
     rv64_model.features |= RV64_GUEST_FILE;
-    vm = rv64_machine_vm(1, NULL);
+    vm = machine_vm(1, NULL);
     assert_int_equal(axvm_vcpu_set_alone(vm, 0, true), AXVM_OK);
     rv64_machine_run(vm, 0, guest_nothing);
     assert_int_equal(selected(), 0);
@@ -171,7 +171,7 @@ static void its_state_comes_along(void **state)
     guest_message(0, 200);
     assert_int_equal(axvm_release_vcpu(vm, 0), AXVM_OK);
     assert_int_equal(file_here()->delivery, 0);
-    rv64_machine_pcpu(1);
+    machine_pcpu(1);
     rv64_machine_run(vm, 0, guest_nothing);
     assert_int_equal(file_here()->eie[0], 1U << 7 | 1U << 9);
     assert_int_equal(file_here()->threshold, 9);
@@ -276,7 +276,7 @@ static void nothing_is_lost_at_random(void **state)
     for (unsigned i = 0; i < STEPS; i++) {
         uint32_t id = 1 + (uint32_t)random_below(255);
 
-        rv64_machine_pcpu((unsigned)random_below(2));
+        machine_pcpu((unsigned)random_below(2));
         switch (random_below(4)) {
         case 0:
             guest_message(0, id);
@@ -298,7 +298,7 @@ static void nothing_is_lost_at_random(void **state)
     }
 }
 
-#define TEST(test) cmocka_unit_test_setup_teardown(test, rv64_machine_setup, rv64_machine_teardown)
+#define TEST(test) cmocka_unit_test_setup_teardown(test, rv64_machine_setup, machine_teardown)
 
 int main(void)
 {

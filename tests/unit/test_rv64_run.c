@@ -111,10 +111,10 @@ static void run_seed(struct axvm *vm, uint32_t vcpu, uint64_t s, rv64_guest *gue
 
 static void check_every_register_comes_back(void)
 {
-    struct axvm *one = rv64_machine_vm(2, NULL);
-    struct axvm *two = rv64_machine_vm(1, NULL);
+    struct axvm *one = machine_vm(2, NULL);
+    struct axvm *two = machine_vm(1, NULL);
 
-    rv64_machine_hart_start(one, 1);
+    machine_cpu_on(one, 1);
     run_seed(one, 0, 1, guest_fills);
     run_seed(one, 1, 2, guest_fills);
     run_seed(two, 0, 3, guest_fills);
@@ -125,10 +125,10 @@ static void check_every_register_comes_back(void)
         run_seed(one, 1, 2, guest_checks);
     }
     axvm_release_vcpu(one, 1);
-    rv64_machine_pcpu(1);
+    machine_pcpu(1);
     run_seed(one, 1, 2, guest_checks);
     axvm_release_vcpu(one, 1);
-    rv64_machine_pcpu(0);
+    machine_pcpu(0);
 }
 
 static void test_every_register_comes_back(void **state)
@@ -147,8 +147,8 @@ static void test_a_machine_that_has_less(void **state)
 
     (void)state;
     rv64_model.features = 0;
-    vm = rv64_machine_vm(2, NULL);
-    rv64_machine_hart_start(vm, 1);
+    vm = machine_vm(2, NULL);
+    machine_cpu_on(vm, 1);
     run(vm, 0, guest_calls);
     run(vm, 1, guest_calls);
     run(vm, 0, guest_calls);
@@ -190,8 +190,8 @@ static void test_a_new_guest_sees_nothing_of_others(void **state)
 
     (void)state;
     rv64_model.features |= RV64_VECTOR;
-    one = rv64_machine_vm(1, NULL);
-    two = rv64_machine_vm(1, NULL);
+    one = machine_vm(1, NULL);
+    two = machine_vm(1, NULL);
     run_seed(one, 0, 0xed, guest_fills);
     run_seed(two, 0, 0, guest_is_fresh);
 }
@@ -202,7 +202,7 @@ static void test_reset_leaves_nothing_of_the_last_run(void **state)
 
     (void)state;
     rv64_model.features |= RV64_VECTOR;
-    vm = rv64_machine_vm(1, NULL);
+    vm = machine_vm(1, NULL);
     run_seed(vm, 0, 0xed, guest_fills);
     assert_int_equal(axvm_shutdown(vm), 0);
     assert_int_equal(axvm_reset(vm), 0);
@@ -212,7 +212,7 @@ static void test_reset_leaves_nothing_of_the_last_run(void **state)
 
 static void test_registers_stay_in_the_hardware_between_runs(void **state)
 {
-    struct axvm *vm = rv64_machine_vm(1, NULL);
+    struct axvm *vm = machine_vm(1, NULL);
     const struct rv64_model_cpu *cpu = rv64_model_cpu();
 
     (void)state;
@@ -248,11 +248,11 @@ static unsigned forgotten(void)
 
 static void test_what_a_vcpu_left_in_a_tlb_no_other_finds(void **state)
 {
-    struct axvm *one = rv64_machine_vm(2, NULL);
-    struct axvm *two = rv64_machine_vm(1, NULL);
+    struct axvm *one = machine_vm(2, NULL);
+    struct axvm *two = machine_vm(1, NULL);
 
     (void)state;
-    rv64_machine_hart_start(one, 1);
+    machine_cpu_on(one, 1);
     run(two, 0, NULL);
     run(one, 0, NULL);
     forgotten();
@@ -273,17 +273,17 @@ static void test_what_a_vcpu_left_in_a_tlb_no_other_finds(void **state)
 /* A fence that it executed elsewhere wasn't heard here. */
 static void test_a_vcpu_that_comes_back_to_a_pcpu_finds_nothing(void **state)
 {
-    struct axvm *vm = rv64_machine_vm(1, NULL);
+    struct axvm *vm = machine_vm(1, NULL);
 
     (void)state;
     run(vm, 0, NULL);
     axvm_release_vcpu(vm, 0);
-    rv64_machine_pcpu(1);
+    machine_pcpu(1);
     forgotten();
     run(vm, 0, NULL);
     assert_int_equal(forgotten(), 1);
     axvm_release_vcpu(vm, 0);
-    rv64_machine_pcpu(0);
+    machine_pcpu(0);
     run(vm, 0, NULL);
     assert_int_equal(forgotten(), 1);
     axvm_release_vcpu(vm, 0);
@@ -293,8 +293,8 @@ static void test_a_vcpu_that_comes_back_to_a_pcpu_finds_nothing(void **state)
 
 static void test_each_vm_has_a_vmid_and_its_table(void **state)
 {
-    struct axvm *one = rv64_machine_vm(1, NULL);
-    struct axvm *two = rv64_machine_vm(1, NULL);
+    struct axvm *one = machine_vm(1, NULL);
+    struct axvm *two = machine_vm(1, NULL);
     uint64_t hgatp_one, hgatp_two, vmid_one, vmid_two;
 
     (void)state;
@@ -321,7 +321,7 @@ static void far_away(struct axvm_config *config)
 static uint64_t mode_for(uint64_t base)
 {
     far_base = base;
-    run(rv64_machine_vm(1, far_away), 0, NULL);
+    run(machine_vm(1, far_away), 0, NULL);
     return rv64_model_cpu()->controls.hgatp >> 60;
 }
 
@@ -341,22 +341,22 @@ static void test_the_mode_follows_the_addresses(void **state)
 /* Only where the VM has been; and all of it, before the VMID is another's. */
 static void test_memory_that_goes_is_flushed_where_the_vm_ran(void **state)
 {
-    struct axvm *vm = rv64_machine_vm(2, NULL);
+    struct axvm *vm = machine_vm(2, NULL);
     const struct rv64_model_flush *flush;
 
     (void)state;
-    rv64_machine_hart_start(vm, 1);
-    rv64_machine_pcpu(1);
+    machine_cpu_on(vm, 1);
+    machine_pcpu(1);
     run(vm, 1, NULL);
     rv64_model_forget_flushes();
-    assert_int_equal(axvm_unmap_region(vm, gpa(MACHINE_RAM + MIB(2)), MIB(1)), 0);
+    assert_int_equal(axvm_unmap_region(vm, gpa(RV64_RAM + MIB(2)), MIB(1)), 0);
     flush = rv64_model_last_flush();
     assert_int_equal(flush->kind, RV64_FLUSH_GSTAGE);
     assert_int_equal(flush->pcpus, 3);
     assert_int_equal(flush->vmid, rv64_vm(vm)->vmid);
-    assert_int_equal(flush->start, MACHINE_RAM + MIB(2));
+    assert_int_equal(flush->start, RV64_RAM + MIB(2));
     assert_int_equal(flush->size, MIB(1));
-    rv64_machine_pcpu(0);
+    machine_pcpu(0);
 }
 
 static void make_small(struct axvm_config *config)
@@ -426,7 +426,7 @@ static void test_what_every_guest_is_kept_from(void **state)
     const struct rv64_controls *c = &rv64_model_cpu()->controls;
 
     (void)state;
-    run(rv64_machine_vm(1, NULL), 0, NULL);
+    run(machine_vm(1, NULL), 0, NULL);
     assert_int_equal(c->hstatus & ~BIT(8), BIT(7) | BIT(21) | BIT(33)); /* SPV VTW VSXL = 64; not HU VTVM VTSR VGEIN */
     assert_int_equal(c->hedeleg & (BIT(9) | BIT(10) | BIT(11) | BIT(20) | BIT(21) | BIT(22) | BIT(23)), 0);
     assert_int_equal(c->hedeleg, 0xb1ff);
@@ -445,7 +445,7 @@ static void check_memory_types(bool there, uint32_t features, const char *isa)
     host.isa = isa;
     hal = &host; /* until the next setup */
     rv64_model.features = features;
-    vm = rv64_machine_vm(1, NULL);
+    vm = machine_vm(1, NULL);
     run(vm, 0, NULL);
     assert_ptr_equal(vm->as.table.format, there ? &pt_riscv64_gstage_svpbmt : &pt_riscv64_gstage);
     assert_int_equal(rv64_model_cpu()->controls.henvcfg >> 62 & 1, there);
@@ -483,7 +483,7 @@ static void guest_waits_once(struct rv64_frame *frame)
 
 static void test_wfi_blocks_with_the_pc_behind_it(void **state)
 {
-    struct axvm *vm = rv64_machine_vm(1, NULL);
+    struct axvm *vm = machine_vm(1, NULL);
 
     (void)state;
     sie = hvip = 0;
@@ -497,7 +497,7 @@ static void test_wfi_blocks_with_the_pc_behind_it(void **state)
 /* 18.2.3: what is pending in hip and enabled in vsie, one bit lower; vsstatus.SIE doesn't count. */
 static void test_wfi_goes_on_for_what_is_pending_and_enabled(void **state)
 {
-    struct axvm *vm = rv64_machine_vm(1, NULL);
+    struct axvm *vm = machine_vm(1, NULL);
 
     (void)state;
     for (unsigned pending = 0; pending < 8; pending++) {
@@ -526,7 +526,7 @@ static void guest_has_an_interrupt(struct rv64_frame *frame)
 
 static void test_an_interrupt_that_was_taken_does_not_end_a_wait(void **state)
 {
-    struct axvm *vm = rv64_machine_vm(1, NULL);
+    struct axvm *vm = machine_vm(1, NULL);
 
     (void)state;
     run(vm, 0, guest_has_an_interrupt);
@@ -552,7 +552,7 @@ static void guest_waits_in_user_mode(struct rv64_frame *frame)
 static void test_wfi_of_user_mode_is_illegal(void **state)
 {
     (void)state;
-    run(rv64_machine_vm(1, NULL), 0, guest_waits_in_user_mode);
+    run(machine_vm(1, NULL), 0, guest_waits_in_user_mode);
 }
 
 /* What wakes it: an interrupt of each kind, if it is enabled. */
@@ -564,10 +564,10 @@ static void check_wakes(struct axvm *vm, uint64_t enabled, bool wakes)
     hvip = 0;
     assert_int_equal(rv64_machine_run(vm, 0, guest_waits).kind, AXVM_EXIT_HALT);
     assert_false(axvm_vcpu_runnable(vm, 0));
-    rv64_machine_pcpu(1);
+    machine_pcpu(1);
     fake_hal_forget();
     rv64_send_ipi(rv64_machine_vcpu(vm, 1), v);
-    rv64_machine_pcpu(0);
+    machine_pcpu(0);
     assert_int_equal(axvm_vcpu_runnable(vm, 0), wakes);
     assert_int_equal(fake_hal_kicks_of(axvm_id(vm), 0), 1);
     run(vm, 0, NULL);
@@ -576,7 +576,7 @@ static void check_wakes(struct axvm *vm, uint64_t enabled, bool wakes)
 
 static void test_an_ipi_wakes_a_waiting_vcpu(void **state)
 {
-    struct axvm *vm = rv64_machine_vm(2, NULL);
+    struct axvm *vm = machine_vm(2, NULL);
 
     (void)state;
     check_wakes(vm, BIT(1), true);
@@ -608,7 +608,7 @@ static void plic_enable(struct axvm *vm)
 
 static void test_a_device_interrupt_wakes_a_waiting_vcpu(void **state)
 {
-    struct axvm *vm = rv64_machine_vm(1, NULL);
+    struct axvm *vm = machine_vm(1, NULL);
 
     (void)state;
     plic_enable(vm);
@@ -616,9 +616,9 @@ static void test_a_device_interrupt_wakes_a_waiting_vcpu(void **state)
     hvip = 0;
     assert_int_equal(rv64_machine_run(vm, 0, guest_waits).kind, AXVM_EXIT_HALT);
     fake_hal_forget();
-    rv64_machine_pcpu(1);
+    machine_pcpu(1);
     assert_int_equal(axvm_inject_interrupt(vm, 1, 10), 0);
-    rv64_machine_pcpu(0);
+    machine_pcpu(0);
     assert_true(axvm_vcpu_runnable(vm, 0));
     assert_int_equal(fake_hal_kicks_of(axvm_id(vm), 0), 1);
     run(vm, 0, NULL);
@@ -648,8 +648,8 @@ static void test_an_interrupt_between_runs_is_there_at_entry_and_goes_when_claim
     struct axvm *other;
 
     (void)state;
-    the_vm = rv64_machine_vm(1, NULL);
-    other = rv64_machine_vm(1, NULL);
+    the_vm = machine_vm(1, NULL);
+    other = machine_vm(1, NULL);
     plic_enable(the_vm);
     run(the_vm, 0, guest_enables_external);
     assert_int_equal(axvm_inject_interrupt(the_vm, 1, 10), 0);
@@ -676,25 +676,25 @@ static void guest_stops(struct rv64_frame *frame)
 /* The PLIC's output is a wire: it is up whatever becomes of the hart. */
 static void test_a_device_interrupt_outlives_a_restart_of_the_hart(void **state)
 {
-    struct axvm *vm = rv64_machine_vm(2, NULL);
+    struct axvm *vm = machine_vm(2, NULL);
 
     (void)state;
-    rv64_machine_hart_start(vm, 1);
+    machine_cpu_on(vm, 1);
     plic_write(vm, 4 * 10, 1);
     plic_write(vm, 0x2180, 1U << 10); /* for hart 1 */
     run(vm, 1, NULL);
     assert_int_equal(axvm_inject_interrupt(vm, 1, 10), 0);
     assert_int_equal(rv64_machine_run(vm, 1, guest_stops).kind, AXVM_EXIT_CPU_DOWN);
-    rv64_machine_hart_start(vm, 1);
+    machine_cpu_on(vm, 1);
     run(vm, 1, guest_sees_external);
 }
 
 static void guest_gets_interrupts_from_elsewhere(struct rv64_frame *frame)
 {
     guest_enables_external(frame);
-    rv64_machine_pcpu(1);
+    machine_pcpu(1);
     assert_int_equal(axvm_inject_interrupt(the_vm, 1, 10), 0);
-    rv64_machine_pcpu(0);
+    machine_pcpu(0);
     assert_int_equal(rv64_model_cpu()->hvip, 0);
     rv64_guest_irq(frame, AXVM_IRQ_HANDLED, 1); /* the kick */
     guest_claims(frame);
@@ -706,7 +706,7 @@ static void guest_gets_interrupts_from_elsewhere(struct rv64_frame *frame)
 static void test_an_interrupt_is_pending_before_the_guest_goes_on(void **state)
 {
     (void)state;
-    the_vm = rv64_machine_vm(1, NULL);
+    the_vm = machine_vm(1, NULL);
     plic_enable(the_vm);
     run(the_vm, 0, guest_gets_interrupts_from_elsewhere);
     assert_int_equal(fake_hal_kicks_of(axvm_id(the_vm), 0), 1);
@@ -738,7 +738,7 @@ static void guest_loses_solitude(struct rv64_frame *frame)
 static void test_a_vcpu_alone_waits_untrapped(void **state)
 {
     (void)state;
-    the_vm = rv64_machine_vm(1, NULL);
+    the_vm = machine_vm(1, NULL);
     run(the_vm, 0, guest_sees_waits_trapped);
     assert_int_equal(axvm_vcpu_set_alone(the_vm, 0, true), 0);
     run(the_vm, 0, guest_sees_waits_untrapped);
@@ -778,7 +778,7 @@ static void test_what_the_hypervisor_forbids_is_illegal(void **state)
         0x22000073, /* hfence.vvma */
         0xc0002573, /* rdcycle a0 */
     };
-    struct axvm *vm = rv64_machine_vm(1, NULL);
+    struct axvm *vm = machine_vm(1, NULL);
 
     (void)state;
     for (unsigned i = 0; i < 16; i++) {
@@ -801,7 +801,7 @@ static void guest_executes_what_is_gone(struct rv64_frame *frame)
 static void test_an_instruction_that_is_gone_is_tried_again(void **state)
 {
     (void)state;
-    run(rv64_machine_vm(1, NULL), 0, guest_executes_what_is_gone);
+    run(machine_vm(1, NULL), 0, guest_executes_what_is_gone);
 }
 
 /* No cause that the hardware could invent stops anything. */
@@ -825,16 +825,16 @@ static void guest_traps_oddly(struct rv64_frame *frame)
 static void test_causes_that_should_not_come_are_the_guests(void **state)
 {
     (void)state;
-    run(rv64_machine_vm(1, NULL), 0, guest_traps_oddly);
+    run(machine_vm(1, NULL), 0, guest_traps_oddly);
 }
 
 /* ---- Requests ---- */
 
 static void on_other_pcpu(int (*what)(struct axvm *vm))
 {
-    rv64_machine_pcpu(1);
+    machine_pcpu(1);
     assert_int_equal(what(the_vm), 0);
-    rv64_machine_pcpu(0);
+    machine_pcpu(0);
 }
 
 static void guest_is_suspended(struct rv64_frame *frame)
@@ -852,7 +852,7 @@ static void guest_found_version(struct rv64_frame *frame)
 static void test_suspend_ends_the_run_at_the_next_exit(void **state)
 {
     (void)state;
-    the_vm = rv64_machine_vm(1, NULL);
+    the_vm = machine_vm(1, NULL);
     assert_int_equal(rv64_machine_run(the_vm, 0, guest_is_suspended).kind, AXVM_EXIT_STOPPED);
     assert_int_equal(axvm_vcpu_resides_on(the_vm, 0), AXVM_ENOENT);
     assert_true(fake_hal_kicks_of(axvm_id(the_vm), 0) > 0);
@@ -875,7 +875,7 @@ static void test_suspend_and_resume_before_it_was_noticed_go_unnoticed(void **st
 {
     (void)state;
     entries = 0;
-    the_vm = rv64_machine_vm(1, NULL);
+    the_vm = machine_vm(1, NULL);
     run(the_vm, 0, guest_is_suspended_and_resumed);
     assert_int_equal(entries, 2);
 }
@@ -890,7 +890,7 @@ static void guest_is_stopped(struct rv64_frame *frame)
 static void test_shutdown_ends_the_run_by_its_kick(void **state)
 {
     (void)state;
-    the_vm = rv64_machine_vm(1, NULL);
+    the_vm = machine_vm(1, NULL);
     assert_int_equal(rv64_machine_run(the_vm, 0, guest_is_stopped).kind, AXVM_EXIT_STOPPED);
     assert_int_equal(axvm_state(the_vm), AXVM_STATE_STOPPED);
 }
@@ -906,7 +906,7 @@ static void guest_is_asked_without_end(struct rv64_frame *frame)
 static void test_endless_requests_give_the_pcpu_back(void **state)
 {
     (void)state;
-    the_vm = rv64_machine_vm(1, NULL);
+    the_vm = machine_vm(1, NULL);
     assert_int_equal(rv64_machine_run(the_vm, 0, guest_is_asked_without_end).kind, AXVM_EXIT_NOTHING);
     the_vm->vcpus[0]->requests = 0;
     run(the_vm, 0, guest_found_version);
@@ -930,7 +930,7 @@ static void guest_is_interrupted(struct rv64_frame *frame)
 
 static void test_the_hosts_interrupts_leave_the_guest_alone(void **state)
 {
-    struct axvm *vm = rv64_machine_vm(1, NULL);
+    struct axvm *vm = machine_vm(1, NULL);
     struct axvm_exit exit = rv64_machine_run(vm, 0, guest_is_interrupted);
 
     (void)state;
@@ -945,21 +945,21 @@ static void test_the_hosts_interrupts_leave_the_guest_alone(void **state)
 /* vCPU 0 and 1 on pCPU 0 and 1; both have run. */
 static struct axvm *two_vcpus(void)
 {
-    struct axvm *vm = rv64_machine_vm(2, NULL);
+    struct axvm *vm = machine_vm(2, NULL);
 
-    rv64_machine_hart_start(vm, 1);
-    rv64_machine_pcpu(1);
+    machine_cpu_on(vm, 1);
+    machine_pcpu(1);
     run(vm, 1, NULL);
-    rv64_machine_pcpu(0);
+    machine_pcpu(0);
     run(vm, 0, NULL);
     return vm;
 }
 
 static void guest_gets_an_ipi(struct rv64_frame *frame)
 {
-    rv64_machine_pcpu(0);
+    machine_pcpu(0);
     rv64_send_ipi(rv64_machine_vcpu(the_vm, 0), rv64_machine_vcpu(the_vm, 1));
-    rv64_machine_pcpu(1);
+    machine_pcpu(1);
     assert_int_equal(rv64_model_cpu()->hvip, 0);
     rv64_guest_irq(frame, AXVM_IRQ_HANDLED, 1);
     assert_int_equal(rv64_model_cpu()->hvip, IRQ_VSS);
@@ -973,10 +973,10 @@ static void test_an_ipi_arrives_by_its_kick_and_once(void **state)
     (void)state;
     the_vm = two_vcpus();
     fake_hal_forget();
-    rv64_machine_pcpu(1);
+    machine_pcpu(1);
     run(the_vm, 1, guest_gets_an_ipi);
     assert_int_equal(fake_hal_kicks_of(axvm_id(the_vm), 1), 1);
-    rv64_machine_pcpu(0);
+    machine_pcpu(0);
 }
 
 static void guest_sees_hvip(struct rv64_frame *frame)
@@ -992,16 +992,16 @@ static void test_pending_interrupts_travel_with_their_vcpu(void **state)
 
     (void)state;
     the_vm = two_vcpus();
-    other = rv64_machine_vm(1, NULL);
+    other = machine_vm(1, NULL);
     v = rv64_machine_vcpu(the_vm, 0);
     rv64_send_ipi(v, v);
     run(other, 0, guest_sees_hvip);
     assert_int_equal(rv64_machine_vcpu(other, 0)->frame.x[20], 0);
-    rv64_machine_pcpu(1);
+    machine_pcpu(1);
     run(the_vm, 0, guest_sees_hvip);
     assert_int_equal(v->frame.x[20], IRQ_VSS);
     axvm_release_vcpu(the_vm, 0);
-    rv64_machine_pcpu(0);
+    machine_pcpu(0);
 }
 
 /* A vCPU that isn't resident is told when it is loaded, wherever that is; one that is, at once. */
@@ -1013,18 +1013,18 @@ static void test_a_fence_for_a_vcpu_that_is_not_resident_waits_for_it(void **sta
     the_vm = two_vcpus();
     self = rv64_machine_vcpu(the_vm, 0);
     v = rv64_machine_vcpu(the_vm, 1);
-    rv64_machine_pcpu(1);
+    machine_pcpu(1);
     axvm_release_vcpu(the_vm, 1);
     forgotten();
     run(the_vm, 1, NULL);
     assert_int_equal(forgotten(), 0); /* it stayed here: nothing to forget */
     axvm_release_vcpu(the_vm, 1);
     for (unsigned kind = RV64_FENCE_I; kind <= RV64_FENCE_VMA_ASID; kind++) {
-        rv64_machine_pcpu(0);
+        machine_pcpu(0);
         rv64_fence_vcpus(self, 2, (enum rv64_fence)kind, 0x1000, 0x1000, 1);
         assert_int_equal(rv64_model_last_flush()->pcpus, 0);
         assert_true(v->fence_wanted);
-        rv64_machine_pcpu(1);
+        machine_pcpu(1);
         forgotten();
         run(the_vm, 1, NULL);
         assert_int_equal(forgotten(), 1);
@@ -1033,7 +1033,7 @@ static void test_a_fence_for_a_vcpu_that_is_not_resident_waits_for_it(void **sta
     }
     run(the_vm, 1, NULL);
     assert_int_equal(forgotten(), 0);
-    rv64_machine_pcpu(0);
+    machine_pcpu(0);
     rv64_fence_vcpus(self, 3, RV64_FENCE_VMA, 0x1000, 0x1000, 0);
     assert_int_equal(rv64_model_last_flush()->pcpus, 3);
     assert_false(v->fence_wanted);
@@ -1052,7 +1052,7 @@ static void test_fences_reach_vcpus_that_move_at_random(void **state)
         unsigned v = (unsigned)random_below(2);
         unsigned pcpu = where[v] >= 0 ? (unsigned)where[v] : (unsigned)random_below(2);
 
-        rv64_machine_pcpu(pcpu);
+        machine_pcpu(pcpu);
         switch (random_below(3)) {
         case 0:
             rv64_model_forget_flushes();
@@ -1085,20 +1085,20 @@ static void test_fences_reach_vcpus_that_move_at_random(void **state)
     }
     for (unsigned v = 0; v < 2; v++) {
         if (where[v] >= 0) {
-            rv64_machine_pcpu((unsigned)where[v]);
+            machine_pcpu((unsigned)where[v]);
             axvm_release_vcpu(the_vm, v);
         }
     }
-    rv64_machine_pcpu(0);
+    machine_pcpu(0);
 }
 
 /* ---- Two at once ---- */
 
 static void ipi_from_elsewhere(void)
 {
-    rv64_machine_pcpu(1);
+    machine_pcpu(1);
     rv64_send_ipi(rv64_machine_vcpu(the_vm, 1), rv64_machine_vcpu(the_vm, 0));
-    rv64_machine_pcpu(0);
+    machine_pcpu(0);
 }
 
 static void guest_serves_when_an_ipi_comes(struct rv64_frame *frame)
@@ -1138,10 +1138,10 @@ static void test_an_ipi_that_comes_while_it_goes_to_sleep(void **state)
 
 static void fence_from_elsewhere(void)
 {
-    rv64_machine_pcpu(1);
+    machine_pcpu(1);
     rv64_fence_vcpus(rv64_machine_vcpu(the_vm, 1), 1, RV64_FENCE_VMA, 0x1000, 0x1000, 0);
     assert_int_equal(rv64_model_last_flush()->pcpus, 1);
-    rv64_machine_pcpu(0);
+    machine_pcpu(0);
 }
 
 static void test_a_fence_that_comes_while_it_is_loaded(void **state)
@@ -1180,7 +1180,7 @@ static void *receiver(void *argument)
 {
     struct axvm_exit exit;
 
-    rv64_machine_pcpu(1);
+    machine_pcpu(1);
     rv64_model_guest(guest_receives);
     while (!done) {
         axvm_run_vcpu(the_vm, 1, &exit);
@@ -1249,7 +1249,7 @@ static void *comer_and_goer(void *argument)
 {
     struct axvm_exit exit;
 
-    rv64_machine_pcpu(1);
+    machine_pcpu(1);
     rv64_model_guest(guest_uses_its_tlb);
     while (!done) {
         axvm_run_vcpu(the_vm, 1, &exit);
@@ -1297,14 +1297,14 @@ static void test_a_pcpu_without_h_is_refused(void **state)
 {
     (void)state;
     rv64_model.supported = false;
-    rv64_machine_pcpu(2);
+    machine_pcpu(2);
     assert_false(axvm_has_hardware_support());
     assert_int_equal(axvm_cpu_enable(), AXVM_EUNSUPPORTED);
     assert_false(rv64_model.cpus[2].enabled);
-    rv64_machine_pcpu(0);
+    machine_pcpu(0);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, rv64_machine_setup, rv64_machine_teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, rv64_machine_setup, machine_teardown)
 
 int main(void)
 {

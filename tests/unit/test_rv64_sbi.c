@@ -41,7 +41,7 @@
 #define SUSPENDED 4U
 
 #define ALL UINT64_MAX
-#define RAM_END (MACHINE_RAM + MACHINE_RAM_SIZE)
+#define RAM_END (RV64_RAM + MACHINE_RAM_SIZE)
 
 static const struct {
     uint64_t eid;
@@ -123,7 +123,7 @@ static void run(struct axvm *vm, uint32_t vcpu)
 
 static void test_base_says_what_this_is(void **state)
 {
-    struct axvm *vm = rv64_machine_vm(1, NULL);
+    struct axvm *vm = machine_vm(1, NULL);
 
     (void)state;
     assert_int_equal(value_of(vm, 0, CALL(BASE, 0)), 0x02000000);
@@ -136,7 +136,7 @@ static void test_base_says_what_this_is(void **state)
 
 static void test_probe_tells_what_is_implemented(void **state)
 {
-    struct axvm *vm = rv64_machine_vm(1, NULL);
+    struct axvm *vm = machine_vm(1, NULL);
     static const uint64_t others[] = {9, 15, 17, PMU, 0x43505043, 0x4e41434c, 0x535441, 0x08000000, 0x09000000,
                                       0x0a000000, UINT64_C(0x100000010), UINT64_MAX};
 
@@ -155,7 +155,7 @@ static void test_probe_tells_what_is_implemented(void **state)
 
 static void test_a_call_changes_a0_a1_and_pc_alone(void **state)
 {
-    struct axvm *vm = rv64_machine_vm(1, NULL);
+    struct axvm *vm = machine_vm(1, NULL);
     struct rv64_frame before, *frame = frame_of(vm, 0);
 
     (void)state;
@@ -177,7 +177,7 @@ static void test_a_call_changes_a0_a1_and_pc_alone(void **state)
 
 static void test_functions_that_an_extension_lacks(void **state)
 {
-    struct axvm *vm = rv64_machine_vm(2, NULL);
+    struct axvm *vm = machine_vm(2, NULL);
 
     (void)state;
     run(vm, 0);
@@ -215,7 +215,7 @@ static void guest_sweeps_unknown_calls(struct rv64_frame *frame)
 
 static void test_unknown_extensions_are_not_supported_and_nothing_else(void **state)
 {
-    struct axvm *vm = rv64_machine_vm(2, NULL);
+    struct axvm *vm = machine_vm(2, NULL);
 
     (void)state;
     random_start("unknown calls");
@@ -236,7 +236,7 @@ static void guest_hypercalls(struct rv64_frame *frame)
 
 static void test_hypercall_reaches_the_host_with_six_arguments(void **state)
 {
-    struct axvm *vm = rv64_machine_vm(1, NULL);
+    struct axvm *vm = machine_vm(1, NULL);
     struct axvm_exit exit = rv64_machine_run(vm, 0, guest_hypercalls);
 
     (void)state;
@@ -245,7 +245,7 @@ static void test_hypercall_reaches_the_host_with_six_arguments(void **state)
     for (unsigned i = 0; i < 6; i++) {
         assert_int_equal(exit.hypercall.args[i], UINT64_C(0xdeadbeef00000000) + i);
     }
-    assert_int_equal(frame_of(vm, 0)->pc, MACHINE_RAM + 4);
+    assert_int_equal(frame_of(vm, 0)->pc, RV64_RAM + 4);
     assert_int_equal(axvm_set_return_value(vm, 0, 77), 0);
     run(vm, 0);
     assert_int_equal(frame_of(vm, 0)->x[X_A0], 77);
@@ -255,7 +255,7 @@ static void test_hypercall_reaches_the_host_with_six_arguments(void **state)
 
 static void test_set_timer_with_sstc_is_the_hardwares(void **state)
 {
-    struct axvm *vm = rv64_machine_vm(1, NULL);
+    struct axvm *vm = machine_vm(1, NULL);
 
     (void)state;
     for (uint64_t eid = 0; eid <= TIME; eid += TIME) {
@@ -272,7 +272,7 @@ static void test_set_timer_without_sstc_arms_the_hosts(void **state)
     (void)state;
     rv64_model.features &= ~(uint32_t)RV64_SSTC;
     fake_hal_set_ticks(1000);
-    vm = rv64_machine_vm(1, NULL);
+    vm = machine_vm(1, NULL);
     run(vm, 0);
     for (uint64_t eid = 0; eid <= TIME; eid += TIME) {
         rv64_model_cpu()->hvip |= IRQ_VST;
@@ -295,10 +295,10 @@ static void sparse(struct axvm_config *config)
 /* A machine where these many harts run. */
 static struct axvm *running_vm(uint32_t vcpus, void (*change)(struct axvm_config *config))
 {
-    struct axvm *vm = rv64_machine_vm(vcpus, change);
+    struct axvm *vm = machine_vm(vcpus, change);
 
     for (uint32_t i = 1; i < vcpus; i++) {
-        rv64_machine_hart_start(vm, i);
+        machine_cpu_on(vm, i);
         run(vm, i);
     }
     run(vm, 0);
@@ -409,11 +409,11 @@ static void make_64_vcpus(struct axvm_config *config)
 
 static void test_all_of_64_harts(void **state)
 {
-    struct axvm *vm = rv64_machine_vm(64, make_64_vcpus);
+    struct axvm *vm = machine_vm(64, make_64_vcpus);
 
     (void)state;
     for (uint32_t i = 1; i < 64; i++) {
-        rv64_machine_hart_start(vm, i);
+        machine_cpu_on(vm, i);
         run(vm, i);
     }
     run(vm, 0);
@@ -428,10 +428,10 @@ static void test_all_of_64_harts(void **state)
 /* A hart begins without interrupts of the time when it was off; and is valid all the same. */
 static void test_harts_that_are_off_get_no_ipi(void **state)
 {
-    struct axvm *vm = rv64_machine_vm(3, NULL);
+    struct axvm *vm = machine_vm(3, NULL);
 
     (void)state;
-    rv64_machine_hart_start(vm, 1); /* and never run */
+    machine_cpu_on(vm, 1); /* and never run */
     interrupted(vm);
     fake_hal_forget();
     assert_int_equal(error_of(vm, 0, CALL(IPI, 0, 7, 0)), SUCCESS);
@@ -446,12 +446,12 @@ static void test_harts_that_are_off_get_no_ipi(void **state)
 /* vCPU 0 on pCPU 0, and 1 on pCPU 1, of three. */
 static struct axvm *fence_vm(void)
 {
-    struct axvm *vm = rv64_machine_vm(3, NULL);
+    struct axvm *vm = machine_vm(3, NULL);
 
-    rv64_machine_hart_start(vm, 1);
-    rv64_machine_pcpu(1);
+    machine_cpu_on(vm, 1);
+    machine_pcpu(1);
     run(vm, 1);
-    rv64_machine_pcpu(0);
+    machine_pcpu(0);
     run(vm, 0);
     rv64_machine_vcpu(vm, 2)->fence_wanted = false;
     return vm;
@@ -523,9 +523,9 @@ static void test_fence_ranges(void **state)
 
 static void test_hart_start_begins_as_the_specification_says(void **state)
 {
-    struct axvm *vm = rv64_machine_vm(3, sparse);
+    struct axvm *vm = machine_vm(3, sparse);
     struct rv64_vcpu *target = rv64_machine_vcpu(vm, 2);
-    struct axvm_exit exit = exit_of(vm, 0, CALL(HSM, START, 66, MACHINE_RAM + 0x1002, 42));
+    struct axvm_exit exit = exit_of(vm, 0, CALL(HSM, START, 66, RV64_RAM + 0x1002, 42));
 
     (void)state;
     assert_int_equal(exit.kind, AXVM_EXIT_CPU_UP);
@@ -534,9 +534,9 @@ static void test_hart_start_begins_as_the_specification_says(void **state)
     assert_int_equal(frame_of(vm, 0)->x[X_A1], 0);
     assert_true(axvm_vcpu_runnable(vm, 2));
 
-    rv64_machine_pcpu(1);
+    machine_pcpu(1);
     run(vm, 2);
-    assert_int_equal(target->frame.pc, MACHINE_RAM + 0x1002);
+    assert_int_equal(target->frame.pc, RV64_RAM + 0x1002);
     assert_int_equal(target->frame.x[X_A0], 66);
     assert_int_equal(target->frame.x[X_A1], 42);
     assert_int_equal(rv64_model_cpu()->sys[RV64_VSATP], 0);
@@ -548,11 +548,11 @@ static void test_hart_start_of_a_hart_that_is_none(void **state)
 {
     static const uint64_t harts[] = {0, 1, 2, 4, 6, 67, UINT64_C(0x8000000000000000), UINT64_C(0x100000003),
                                      UINT64_MAX};
-    struct axvm *vm = rv64_machine_vm(3, sparse);
+    struct axvm *vm = machine_vm(3, sparse);
 
     (void)state;
     for (size_t i = 0; i < sizeof(harts) / sizeof(harts[0]); i++) {
-        assert_int_equal(error_of(vm, 0, CALL(HSM, START, harts[i], MACHINE_RAM, 0)), INVALID_PARAM);
+        assert_int_equal(error_of(vm, 0, CALL(HSM, START, harts[i], RV64_RAM, 0)), INVALID_PARAM);
         assert_int_equal(error_of(vm, 0, CALL(HSM, STATUS, harts[i])), INVALID_PARAM);
     }
     assert_int_equal(rv64_machine_vcpu(vm, 1)->base.power, VCPU_OFF);
@@ -576,7 +576,7 @@ static void lazily(struct axvm_config *config)
 
 static void check_entries(struct axvm *vm)
 {
-    const uint64_t bad[] = {0, MACHINE_RAM - 2, MACHINE_RAM + 1, RAM_END - 1, RAM_END, MACHINE_NOTHING, MACHINE_PLIC,
+    const uint64_t bad[] = {0, RV64_RAM - 2, RV64_RAM + 1, RAM_END - 1, RAM_END, MACHINE_NOTHING, MACHINE_PLIC,
                             NO_EXEC, NO_EXEC + MIB(1) - 2, UINT64_MAX, UINT64_MAX - 1, UINT64_C(1) << 60};
 
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
@@ -591,21 +591,21 @@ static void check_entries(struct axvm *vm)
 static void test_entries_are_executable_ram(void **state)
 {
     (void)state;
-    check_entries(rv64_machine_vm(2, with_regions));
-    check_entries(rv64_machine_vm(2, lazily));
+    check_entries(machine_vm(2, with_regions));
+    check_entries(machine_vm(2, lazily));
 }
 
 static void test_hart_start_of_one_that_is_started_or_pending(void **state)
 {
-    struct axvm *vm = rv64_machine_vm(2, NULL);
+    struct axvm *vm = machine_vm(2, NULL);
 
     (void)state;
-    assert_int_equal(error_of(vm, 0, CALL(HSM, START, 0, MACHINE_RAM, 0)), ALREADY_AVAILABLE);
-    assert_int_equal(exit_of(vm, 0, CALL(HSM, START, 1, MACHINE_RAM, 0)).kind, AXVM_EXIT_CPU_UP);
-    assert_int_equal(error_of(vm, 0, CALL(HSM, START, 1, MACHINE_RAM + 8, 0)), ALREADY_AVAILABLE);
+    assert_int_equal(error_of(vm, 0, CALL(HSM, START, 0, RV64_RAM, 0)), ALREADY_AVAILABLE);
+    assert_int_equal(exit_of(vm, 0, CALL(HSM, START, 1, RV64_RAM, 0)).kind, AXVM_EXIT_CPU_UP);
+    assert_int_equal(error_of(vm, 0, CALL(HSM, START, 1, RV64_RAM + 8, 0)), ALREADY_AVAILABLE);
     run(vm, 1);
-    assert_int_equal(frame_of(vm, 1)->pc, MACHINE_RAM);
-    assert_int_equal(error_of(vm, 0, CALL(HSM, START, 1, MACHINE_RAM, 0)), ALREADY_AVAILABLE);
+    assert_int_equal(frame_of(vm, 1)->pc, RV64_RAM);
+    assert_int_equal(error_of(vm, 0, CALL(HSM, START, 1, RV64_RAM, 0)), ALREADY_AVAILABLE);
 }
 
 static void guest_spoils_everything(struct rv64_frame *frame)
@@ -623,22 +623,22 @@ static void guest_spoils_everything(struct rv64_frame *frame)
 
 static void test_hart_stop_and_start_again_begins_afresh(void **state)
 {
-    struct axvm *vm = rv64_machine_vm(2, NULL);
+    struct axvm *vm = machine_vm(2, NULL);
     struct rv64_vcpu *target = rv64_machine_vcpu(vm, 1);
     struct rv64_model_cpu *cpu = &rv64_model.cpus[1];
 
     (void)state;
-    rv64_machine_hart_start(vm, 1);
-    rv64_machine_pcpu(1);
+    machine_cpu_on(vm, 1);
+    machine_pcpu(1);
     assert_int_equal(rv64_machine_run(vm, 1, guest_spoils_everything).kind, AXVM_EXIT_CPU_DOWN);
     assert_false(axvm_vcpu_runnable(vm, 1));
     assert_int_equal(rv64_machine_run(vm, 1, NULL).kind, AXVM_EXIT_CPU_DOWN); /* it isn't run by mistake */
 
-    rv64_machine_pcpu(0);
-    assert_int_equal(exit_of(vm, 0, CALL(HSM, START, 1, MACHINE_RAM + 0x2000, 9)).kind, AXVM_EXIT_CPU_UP);
-    rv64_machine_pcpu(1);
+    machine_pcpu(0);
+    assert_int_equal(exit_of(vm, 0, CALL(HSM, START, 1, RV64_RAM + 0x2000, 9)).kind, AXVM_EXIT_CPU_UP);
+    machine_pcpu(1);
     run(vm, 1);
-    assert_int_equal(target->frame.pc, MACHINE_RAM + 0x2000);
+    assert_int_equal(target->frame.pc, RV64_RAM + 0x2000);
     assert_int_equal(target->frame.x[X_A0], 1);
     assert_int_equal(target->frame.x[X_A1], 9);
     for (unsigned i = 0; i < 32; i++) {
@@ -656,12 +656,12 @@ static void test_hart_stop_and_start_again_begins_afresh(void **state)
 
 static void test_status_follows_off_pending_on(void **state)
 {
-    struct axvm *vm = rv64_machine_vm(2, NULL);
+    struct axvm *vm = machine_vm(2, NULL);
 
     (void)state;
     assert_int_equal(value_of(vm, 0, CALL(HSM, STATUS, 0)), STARTED);
     assert_int_equal(value_of(vm, 0, CALL(HSM, STATUS, 1)), STOPPED);
-    assert_int_equal(exit_of(vm, 0, CALL(HSM, START, 1, MACHINE_RAM, 0)).kind, AXVM_EXIT_CPU_UP);
+    assert_int_equal(exit_of(vm, 0, CALL(HSM, START, 1, RV64_RAM, 0)).kind, AXVM_EXIT_CPU_UP);
     assert_int_equal(value_of(vm, 0, CALL(HSM, STATUS, 1)), START_PENDING);
     run(vm, 1);
     assert_int_equal(value_of(vm, 0, CALL(HSM, STATUS, 1)), STARTED);
@@ -679,7 +679,7 @@ static void test_status_follows_off_pending_on(void **state)
 
 static void test_retentive_suspend_waits_and_then_succeeds(void **state)
 {
-    struct axvm *vm = rv64_machine_vm(1, NULL);
+    struct axvm *vm = machine_vm(1, NULL);
     struct rv64_frame *frame = frame_of(vm, 0);
 
     (void)state;
@@ -688,7 +688,7 @@ static void test_retentive_suspend_waits_and_then_succeeds(void **state)
     assert_int_equal(frame->x[X_A0], SUCCESS);
     assert_int_equal(frame->x[X_A1], 0);
     assert_int_equal(frame->x[X_A2], 77);
-    assert_int_equal(frame->pc, MACHINE_RAM + 4);
+    assert_int_equal(frame->pc, RV64_RAM + 4);
     assert_int_equal(exit_of(vm, 0, CALL(HSM, SUSPEND, UINT64_C(0x500000000), 0, 0)).kind, AXVM_EXIT_HALT);
 }
 
@@ -700,7 +700,7 @@ static void spoil_and_suspend(struct rv64_frame *frame, uint64_t eid, uint64_t f
     cpu->sys[RV64_VSSTATUS] |= SSTATUS_SIE;
     cpu->sys[RV64_VSIE] = IRQ_SS;
     frame->x[X_SP] = 0x5555;
-    rv64_guest_sbi(frame, eid, fid, type, MACHINE_RAM + 0x3000, 0x77);
+    rv64_guest_sbi(frame, eid, fid, type, RV64_RAM + 0x3000, 0x77);
 }
 
 static unsigned entries;
@@ -725,7 +725,7 @@ static void check_resumed(struct axvm *vm, uint32_t vcpu, uint64_t hart)
 {
     const struct rv64_frame *frame = frame_of(vm, vcpu);
 
-    assert_int_equal(frame->pc, MACHINE_RAM + 0x3000);
+    assert_int_equal(frame->pc, RV64_RAM + 0x3000);
     assert_int_equal(frame->x[X_A0], hart);
     assert_int_equal(frame->x[X_A1], 0x77);
     assert_int_equal(rv64_model_cpu()->sys[RV64_VSATP], 0);
@@ -734,7 +734,7 @@ static void check_resumed(struct axvm *vm, uint32_t vcpu, uint64_t hart)
 
 static void check_suspend(rv64_guest *guest)
 {
-    struct axvm *vm = rv64_machine_vm(2, sparse);
+    struct axvm *vm = machine_vm(2, sparse);
 
     entries = 0;
     assert_int_equal(rv64_machine_run(vm, 0, guest).kind, AXVM_EXIT_HALT);
@@ -765,7 +765,7 @@ static void guest_suspends_with_interrupt_pending(struct rv64_frame *frame)
 
 static void test_suspend_with_an_interrupt_pending_returns_at_once(void **state)
 {
-    struct axvm *vm = rv64_machine_vm(1, NULL);
+    struct axvm *vm = machine_vm(1, NULL);
 
     (void)state;
     assert_int_equal(rv64_machine_run(vm, 0, guest_suspends_with_interrupt_pending).kind,
@@ -778,28 +778,28 @@ static void test_suspend_types_that_are_none(void **state)
 {
     static const uint64_t types[] = {1, 0x0fffffff, 0x10000000, 0x7fffffff, 0x80000001U, 0x8fffffffU, 0x90000000U,
                                      0xffffffffU};
-    struct axvm *vm = rv64_machine_vm(1, NULL);
+    struct axvm *vm = machine_vm(1, NULL);
 
     (void)state;
     for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
-        assert_int_equal(error_of(vm, 0, CALL(HSM, SUSPEND, types[i], MACHINE_RAM, 0)), INVALID_PARAM);
-        assert_int_equal(error_of(vm, 0, CALL(SUSP, 0, types[i], MACHINE_RAM, 0)), INVALID_PARAM);
+        assert_int_equal(error_of(vm, 0, CALL(HSM, SUSPEND, types[i], RV64_RAM, 0)), INVALID_PARAM);
+        assert_int_equal(error_of(vm, 0, CALL(SUSP, 0, types[i], RV64_RAM, 0)), INVALID_PARAM);
     }
-    assert_int_equal(error_of(vm, 0, CALL(SUSP, 0, 0x80000000U, MACHINE_RAM, 0)), INVALID_PARAM);
+    assert_int_equal(error_of(vm, 0, CALL(SUSP, 0, 0x80000000U, RV64_RAM, 0)), INVALID_PARAM);
 }
 
 static void test_system_suspend_wants_the_other_harts_stopped(void **state)
 {
-    struct axvm *vm = rv64_machine_vm(3, NULL);
+    struct axvm *vm = machine_vm(3, NULL);
 
     (void)state;
-    assert_int_equal(exit_of(vm, 0, CALL(HSM, START, 2, MACHINE_RAM, 0)).kind, AXVM_EXIT_CPU_UP);
-    assert_int_equal(error_of(vm, 0, CALL(SUSP, 0, 0, MACHINE_RAM, 0)), DENIED); /* start pending */
+    assert_int_equal(exit_of(vm, 0, CALL(HSM, START, 2, RV64_RAM, 0)).kind, AXVM_EXIT_CPU_UP);
+    assert_int_equal(error_of(vm, 0, CALL(SUSP, 0, 0, RV64_RAM, 0)), DENIED); /* start pending */
     assert_int_equal(exit_of(vm, 2, CALL(HSM, SUSPEND, 0)).kind, AXVM_EXIT_HALT);
-    assert_int_equal(error_of(vm, 0, CALL(SUSP, 0, 0, MACHINE_RAM, 0)), DENIED); /* suspended */
-    assert_int_equal(frame_of(vm, 0)->pc, MACHINE_RAM + 12);
+    assert_int_equal(error_of(vm, 0, CALL(SUSP, 0, 0, RV64_RAM, 0)), DENIED); /* suspended */
+    assert_int_equal(frame_of(vm, 0)->pc, RV64_RAM + 12);
     assert_int_equal(exit_of(vm, 2, CALL(HSM, STOP)).kind, AXVM_EXIT_CPU_DOWN);
-    assert_int_equal(exit_of(vm, 0, CALL(SUSP, 0, 0, MACHINE_RAM, 0)).kind, AXVM_EXIT_HALT);
+    assert_int_equal(exit_of(vm, 0, CALL(SUSP, 0, 0, RV64_RAM, 0)).kind, AXVM_EXIT_HALT);
 }
 
 /* ---- Two at once ---- */
@@ -823,7 +823,7 @@ static void *race_thread(void *argument)
     unsigned self = (unsigned)(uintptr_t)argument;
     struct axvm_exit exit;
 
-    rv64_machine_pcpu(self);
+    machine_pcpu(self);
     rv64_model_guest(guest_races_to_start);
     pthread_barrier_wait(&race_start);
     axvm_run_vcpu(race_vm, self, &exit);
@@ -839,7 +839,7 @@ static void race(void *(*other)(void *))
     race_thread((void *)0);
     pthread_join(thread, NULL);
     pthread_barrier_destroy(&race_start);
-    rv64_machine_pcpu(0);
+    machine_pcpu(0);
 }
 
 static void test_of_two_that_race_for_a_start_one_wins_with_its_own_entry(void **state)
@@ -848,10 +848,10 @@ static void test_of_two_that_race_for_a_start_one_wins_with_its_own_entry(void *
     unsigned winner;
 
     (void)state;
-    race_vm = rv64_machine_vm(3, NULL);
-    rv64_machine_hart_start(race_vm, 1);
-    race_entry[0] = MACHINE_RAM + 0x1000;
-    race_entry[1] = MACHINE_RAM + 0x2000;
+    race_vm = machine_vm(3, NULL);
+    machine_cpu_on(race_vm, 1);
+    race_entry[0] = RV64_RAM + 0x1000;
+    race_entry[1] = RV64_RAM + 0x2000;
     target = rv64_machine_vcpu(race_vm, 2);
     for (unsigned round = 0; round < 200; round++) {
         race(race_thread);
@@ -863,9 +863,9 @@ static void test_of_two_that_race_for_a_start_one_wins_with_its_own_entry(void *
         assert_int_equal(exit_of(race_vm, 2, CALL(HSM, STOP)).kind, AXVM_EXIT_CPU_DOWN);
         axvm_release_vcpu(race_vm, 0);
     }
-    rv64_machine_pcpu(1);
+    machine_pcpu(1);
     axvm_release_vcpu(race_vm, 1);
-    rv64_machine_pcpu(0);
+    machine_pcpu(0);
 }
 
 /* A start while its target is stopping finds it started, or off; then it starts, and isn't lost with the stop. */
@@ -880,7 +880,7 @@ static void *stop_thread(void *argument)
     struct axvm_exit exit;
 
     (void)argument;
-    rv64_machine_pcpu(1);
+    machine_pcpu(1);
     rv64_model_guest(guest_stops);
     pthread_barrier_wait(&race_start);
     axvm_run_vcpu(race_vm, 2, &exit); /* may stop, be started again, and stop again */
@@ -890,46 +890,46 @@ static void *stop_thread(void *argument)
 static void test_a_start_while_the_target_stops(void **state)
 {
     (void)state;
-    race_vm = rv64_machine_vm(3, NULL);
-    race_entry[0] = MACHINE_RAM + 0x1000;
-    assert_int_equal(exit_of(race_vm, 0, CALL(HSM, START, 2, MACHINE_RAM, 0)).kind, AXVM_EXIT_CPU_UP);
+    race_vm = machine_vm(3, NULL);
+    race_entry[0] = RV64_RAM + 0x1000;
+    assert_int_equal(exit_of(race_vm, 0, CALL(HSM, START, 2, RV64_RAM, 0)).kind, AXVM_EXIT_CPU_UP);
     for (unsigned round = 0; round < 200; round++) {
-        rv64_machine_pcpu(1);
+        machine_pcpu(1);
         run(race_vm, 2);
-        rv64_machine_pcpu(0);
+        machine_pcpu(0);
         race(stop_thread);
         assert_true(race_result[0] == SUCCESS || race_result[0] == ALREADY_AVAILABLE);
         if (race_result[0] == ALREADY_AVAILABLE) { /* it is off now */
             assert_int_equal(value_of(race_vm, 0, CALL(HSM, STATUS, 2)), STOPPED);
         }
         if (value_of(race_vm, 0, CALL(HSM, STATUS, 2)) == STOPPED) {
-            assert_int_equal(exit_of(race_vm, 0, CALL(HSM, START, 2, MACHINE_RAM, 0)).kind, AXVM_EXIT_CPU_UP);
+            assert_int_equal(exit_of(race_vm, 0, CALL(HSM, START, 2, RV64_RAM, 0)).kind, AXVM_EXIT_CPU_UP);
         }
     }
-    rv64_machine_pcpu(1);
+    machine_pcpu(1);
     axvm_release_vcpu(race_vm, 2);
-    rv64_machine_pcpu(0);
+    machine_pcpu(0);
 }
 
 /* ---- The end ---- */
 
 static void check_system_down(struct call c, enum axvm_system_event event)
 {
-    struct axvm *vm = rv64_machine_vm(2, NULL);
+    struct axvm *vm = machine_vm(2, NULL);
     struct axvm_exit exit;
 
-    rv64_machine_hart_start(vm, 1);
-    rv64_machine_pcpu(1);
+    machine_cpu_on(vm, 1);
+    machine_pcpu(1);
     run(vm, 1);
-    rv64_machine_pcpu(0);
+    machine_pcpu(0);
     exit = exit_of(vm, 0, c);
     assert_int_equal(exit.kind, AXVM_EXIT_SYSTEM_DOWN);
     assert_int_equal(exit.system_down.event, event);
     assert_int_equal(axvm_state(vm), AXVM_STATE_STOPPED);
     assert_true(fake_hal_kicks_of(axvm_id(vm), 1) > 0);
-    rv64_machine_pcpu(1);
+    machine_pcpu(1);
     assert_int_equal(rv64_machine_run(vm, 1, guest_call).kind, AXVM_EXIT_STOPPED);
-    rv64_machine_pcpu(0);
+    machine_pcpu(0);
 }
 
 static void test_shutdown_and_reboots_stop_the_vm(void **state)
@@ -945,7 +945,7 @@ static void test_shutdown_and_reboots_stop_the_vm(void **state)
 static void test_reset_types_and_reasons_that_are_none(void **state)
 {
     static const uint64_t numbers[] = {3, 0x7fffffff, 0xdfffffffU, 0xe0000000U, 0xf0000000U, 0xffffffffU};
-    struct axvm *vm = rv64_machine_vm(1, NULL);
+    struct axvm *vm = machine_vm(1, NULL);
 
     (void)state;
     for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
@@ -959,9 +959,9 @@ static void test_reset_types_and_reasons_that_are_none(void **state)
 /* The second vCPU asks before it has seen that the VM stops. */
 static void guest_asks_late(struct rv64_frame *frame)
 {
-    rv64_machine_pcpu(0);
+    machine_pcpu(0);
     assert_int_equal(exit_of(race_vm, 0, CALL(SRST, 0, 1, 0)).kind, AXVM_EXIT_SYSTEM_DOWN);
-    rv64_machine_pcpu(1);
+    machine_pcpu(1);
     rv64_guest_sbi(frame, SRST, 0, 0, 0, 0);
     fail_msg("system_reset returned");
 }
@@ -969,26 +969,26 @@ static void guest_asks_late(struct rv64_frame *frame)
 static void test_of_two_that_end_the_system_the_first_decides(void **state)
 {
     (void)state;
-    race_vm = rv64_machine_vm(2, NULL);
-    rv64_machine_hart_start(race_vm, 1);
-    rv64_machine_pcpu(1);
+    race_vm = machine_vm(2, NULL);
+    machine_cpu_on(race_vm, 1);
+    machine_pcpu(1);
     assert_int_equal(rv64_machine_run(race_vm, 1, guest_asks_late).kind, AXVM_EXIT_STOPPED);
-    rv64_machine_pcpu(0);
+    machine_pcpu(0);
     assert_int_equal(axvm_state(race_vm), AXVM_STATE_STOPPED);
 }
 
 static void guest_starts_late(struct rv64_frame *frame)
 {
-    rv64_machine_pcpu(1);
+    machine_pcpu(1);
     assert_int_equal(axvm_suspend(race_vm), 0);
-    rv64_machine_pcpu(0);
-    frame->x[20] = rv64_guest_sbi(frame, HSM, START, 1, MACHINE_RAM, 0);
+    machine_pcpu(0);
+    frame->x[20] = rv64_guest_sbi(frame, HSM, START, 1, RV64_RAM, 0);
 }
 
 static void test_hart_start_while_the_vm_leaves_the_running_state_fails(void **state)
 {
     (void)state;
-    race_vm = rv64_machine_vm(2, NULL);
+    race_vm = machine_vm(2, NULL);
     assert_int_equal(rv64_machine_run(race_vm, 0, guest_starts_late).kind, AXVM_EXIT_STOPPED);
     assert_int_equal(frame_of(race_vm, 0)->x[X_A0], FAILED);
     assert_int_equal(rv64_machine_vcpu(race_vm, 1)->base.power, VCPU_OFF);
@@ -1003,11 +1003,11 @@ static void put(struct axvm *vm, uint64_t at, const char *text)
 
 static void test_console_write_prints_guest_memory(void **state)
 {
-    struct axvm *vm = rv64_machine_vm(1, NULL);
+    struct axvm *vm = machine_vm(1, NULL);
 
     (void)state;
-    put(vm, MACHINE_RAM + 0xffd, "hello, page");
-    assert_int_equal(value_of(vm, 0, CALL(DBCN, 0, 11, MACHINE_RAM + 0xffd, 0)), 11);
+    put(vm, RV64_RAM + 0xffd, "hello, page");
+    assert_int_equal(value_of(vm, 0, CALL(DBCN, 0, 11, RV64_RAM + 0xffd, 0)), 11);
     put(vm, RAM_END - 1, "!");
     assert_int_equal(value_of(vm, 0, CALL(DBCN, 0, 1, RAM_END - 1, 0)), 1);
     assert_int_equal(value_of(vm, 0, CALL(DBCN, 0, 0, UINT64_MAX, UINT64_MAX)), 0);
@@ -1018,7 +1018,7 @@ static void test_console_write_prints_guest_memory(void **state)
 /* What one call doesn't take the guest asks for again; nothing is lost, and no call is long. */
 static void test_a_long_console_write_is_done_in_parts(void **state)
 {
-    struct axvm *vm = rv64_machine_vm(1, NULL);
+    struct axvm *vm = machine_vm(1, NULL);
     char text[1501];
     uint64_t done = 0;
 
@@ -1027,16 +1027,16 @@ static void test_a_long_console_write_is_done_in_parts(void **state)
         text[i] = (char)('a' + i % 26);
     }
     text[1500] = '\0';
-    put(vm, MACHINE_RAM + 0x100, text);
+    put(vm, RV64_RAM + 0x100, text);
     while (done < 1500) {
-        uint64_t part = value_of(vm, 0, CALL(DBCN, 0, 1500 - done, MACHINE_RAM + 0x100 + done, 0));
+        uint64_t part = value_of(vm, 0, CALL(DBCN, 0, 1500 - done, RV64_RAM + 0x100 + done, 0));
 
         assert_true(part > 0 && part <= 1024);
         done += part;
     }
     assert_int_equal(done, 1500);
     assert_string_equal(fake_hal_console(axvm_id(vm)), text);
-    assert_true(value_of(vm, 0, CALL(DBCN, 0, MACHINE_RAM_SIZE, MACHINE_RAM, 0)) <= 1024);
+    assert_true(value_of(vm, 0, CALL(DBCN, 0, MACHINE_RAM_SIZE, RV64_RAM, 0)) <= 1024);
 }
 
 static void test_console_memory_that_is_none(void **state)
@@ -1044,17 +1044,17 @@ static void test_console_memory_that_is_none(void **state)
     const struct call bad[] = {
         {DBCN, 0, {1, RAM_END, 0}},
         {DBCN, 0, {2, RAM_END - 1, 0}},
-        {DBCN, 0, {1, MACHINE_RAM - 1, 0}},
-        {DBCN, 0, {2, MACHINE_RAM - 1, 0}},
-        {DBCN, 0, {1, MACHINE_RAM, 1}},
-        {DBCN, 0, {1, MACHINE_RAM, UINT64_MAX}},
+        {DBCN, 0, {1, RV64_RAM - 1, 0}},
+        {DBCN, 0, {2, RV64_RAM - 1, 0}},
+        {DBCN, 0, {1, RV64_RAM, 1}},
+        {DBCN, 0, {1, RV64_RAM, UINT64_MAX}},
         {DBCN, 0, {1, MACHINE_NOTHING, 0}},
-        {DBCN, 0, {MACHINE_RAM_SIZE + 1, MACHINE_RAM, 0}},
-        {DBCN, 0, {UINT64_MAX, MACHINE_RAM, 0}},
+        {DBCN, 0, {MACHINE_RAM_SIZE + 1, RV64_RAM, 0}},
+        {DBCN, 0, {UINT64_MAX, RV64_RAM, 0}},
         {DBCN, 0, {UINT64_MAX, 1, 0}},
-        {DBCN, 0, {0 - MACHINE_RAM, MACHINE_RAM, 0}},
+        {DBCN, 0, {0 - RV64_RAM, RV64_RAM, 0}},
     };
-    struct axvm *vm = rv64_machine_vm(1, NULL);
+    struct axvm *vm = machine_vm(1, NULL);
 
     (void)state;
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
@@ -1070,13 +1070,13 @@ static void test_console_memory_that_is_none(void **state)
 
 static void test_console_read_finds_nothing_and_writes_nothing(void **state)
 {
-    struct axvm *vm = rv64_machine_vm(1, NULL);
+    struct axvm *vm = machine_vm(1, NULL);
     char byte;
 
     (void)state;
-    put(vm, MACHINE_RAM + 0x100, "x");
-    assert_int_equal(value_of(vm, 0, CALL(DBCN, 1, 16, MACHINE_RAM + 0x100, 0)), 0);
-    assert_int_equal(axvm_read_guest(vm, gpa(MACHINE_RAM + 0x100), &byte, 1), 0);
+    put(vm, RV64_RAM + 0x100, "x");
+    assert_int_equal(value_of(vm, 0, CALL(DBCN, 1, 16, RV64_RAM + 0x100, 0)), 0);
+    assert_int_equal(axvm_read_guest(vm, gpa(RV64_RAM + 0x100), &byte, 1), 0);
     assert_int_equal(byte, 'x');
 }
 
@@ -1090,7 +1090,7 @@ static uint64_t legacy(struct axvm *vm, uint64_t eid, uint64_t a0, uint64_t a1, 
     return frame_of(vm, 0)->x[X_A0];
 }
 
-#define MASK_AT (MACHINE_RAM + 0x800)
+#define MASK_AT (RV64_RAM + 0x800)
 
 static uint64_t mask_at(struct axvm *vm, uint64_t mask)
 {
@@ -1100,7 +1100,7 @@ static uint64_t mask_at(struct axvm *vm, uint64_t mask)
 
 static void test_legacy_console(void **state)
 {
-    struct axvm *vm = rv64_machine_vm(1, NULL);
+    struct axvm *vm = machine_vm(1, NULL);
 
     (void)state;
     assert_int_equal(legacy(vm, 1, 'A', 5, 0, 0), 0);
@@ -1111,7 +1111,7 @@ static void test_legacy_console(void **state)
 
 static void test_legacy_clear_ipi(void **state)
 {
-    struct axvm *vm = rv64_machine_vm(1, NULL);
+    struct axvm *vm = machine_vm(1, NULL);
 
     (void)state;
     run(vm, 0);
@@ -1187,11 +1187,11 @@ static void guest_passes_a_bad_pointer(struct rv64_frame *frame)
     uint64_t pc = frame->pc;
 
     rv64_model_cpu()->sys[RV64_VSATP] = rv64_model.translate != NULL ? UINT64_C(8) << 60 : 0;
-    rv64_model_cpu()->sys[RV64_VSTVEC] = MACHINE_RAM + 0x400;
+    rv64_model_cpu()->sys[RV64_VSTVEC] = RV64_RAM + 0x400;
     for (uint64_t eid = 4; eid < 8; eid++) {
         frame->pc = pc;
         rv64_guest_sbi(frame, eid, 0, call.a[0], 0, 0);
-        assert_int_equal(frame->pc, MACHINE_RAM + 0x400);
+        assert_int_equal(frame->pc, RV64_RAM + 0x400);
         assert_int_equal(frame->x[X_A0], call.a[0]);
         assert_int_equal(rv64_model_cpu()->sys[RV64_VSEPC], pc);
         assert_int_equal(rv64_model_cpu()->sys[RV64_VSCAUSE], bad_pointer_cause);
@@ -1257,7 +1257,7 @@ static void test_legacy_mask_pointer_to_lazy_memory(void **state)
     assert_int_equal(rv64_machine_run(vm, 0, guest_passes_a_pointer_to_a_new_page).kind, AXVM_EXIT_EXTERNAL_INTERRUPT);
 }
 
-#define TEST(f) cmocka_unit_test_setup_teardown(f, rv64_machine_setup, rv64_machine_teardown)
+#define TEST(f) cmocka_unit_test_setup_teardown(f, rv64_machine_setup, machine_teardown)
 
 int main(void)
 {

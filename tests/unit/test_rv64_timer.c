@@ -26,7 +26,7 @@ static int setup(void **state, bool has_sstc)
         rv64_model.features &= ~(uint32_t)RV64_SSTC;
     }
     fake_hal_set_ticks(NOW);
-    vm = rv64_machine_vm(1, NULL);
+    vm = machine_vm(1, NULL);
     return error;
 }
 
@@ -316,11 +316,11 @@ static void guest_wakes_another(struct rv64_frame *frame)
 /* What is enabled ends the wait, and the timer is due as before. */
 static void test_a_wait_with_the_timer_off_ends_for_another_reason(void **state)
 {
-    struct axvm *pair = rv64_machine_vm(2, NULL);
+    struct axvm *pair = machine_vm(2, NULL);
 
     (void)state;
     vm = pair;
-    rv64_machine_hart_start(vm, 1);
+    machine_cpu_on(vm, 1);
     compare = 0;
     assert_int_equal(rv64_machine_run(vm, 0, guest_waits_for_another).kind, AXVM_EXIT_HALT);
     rv64_machine_run(vm, 1, NULL);
@@ -351,7 +351,7 @@ static void test_deadlines_beyond_the_counter_wake_nobody(void **state)
 
 static void test_a_wait_ends_while_another_vm_runs(void **state)
 {
-    struct axvm *other = rv64_machine_vm(1, NULL);
+    struct axvm *other = machine_vm(1, NULL);
 
     (void)state;
     assert_int_equal(wait_for(500), AXVM_EXIT_HALT);
@@ -368,7 +368,7 @@ static void test_a_wait_ends_while_another_vm_runs(void **state)
 /* Who could run, and doesn't, needs nobody to wake it: with Sstc, the other isn't interrupted. */
 static void test_a_ready_vcpu_has_no_timer(void **state)
 {
-    struct axvm *other = rv64_machine_vm(1, NULL);
+    struct axvm *other = machine_vm(1, NULL);
 
     (void)state;
     compare = 500;
@@ -386,7 +386,7 @@ static void test_it_moves_with_its_vcpu(void **state)
     compare = 1000;
     run(guest_sets_timer);
     axvm_release_vcpu(vm, 0);
-    rv64_machine_pcpu(1);
+    machine_pcpu(1);
     run(guest_is_not_signalled);
     assert_int_equal(fake_hal_timers(0), 0);
     if (!sstc) {
@@ -395,7 +395,7 @@ static void test_it_moves_with_its_vcpu(void **state)
     fake_hal_advance(1000);
     run(guest_is_signalled);
     axvm_release_vcpu(vm, 0);
-    rv64_machine_pcpu(0);
+    machine_pcpu(0);
     run(guest_is_signalled); /* also where it wasn't when it fired */
 }
 
@@ -475,7 +475,7 @@ static void test_reset_stops_the_timer(void **state)
 
 static void test_no_timer_outlives_its_vm(void **state)
 {
-    struct axvm *other = rv64_machine_vm(1, NULL);
+    struct axvm *other = machine_vm(1, NULL);
     struct axvm *first = vm;
 
     (void)state;
@@ -533,7 +533,7 @@ static void test_random_use_against_a_model(void **state)
             break;
         case 1:
             axvm_release_vcpu(vm, 0);
-            rv64_machine_pcpu((unsigned)random_below(2));
+            machine_pcpu((unsigned)random_below(2));
             break;
         case 2:
             if (random_below(8) == 0) {
@@ -548,11 +548,11 @@ static void test_random_use_against_a_model(void **state)
         }
     }
     axvm_release_vcpu(vm, 0);
-    rv64_machine_pcpu(0);
+    machine_pcpu(0);
 }
 
 #define BOTH(f)                                                                                                        \
-    {"sstc: " #f, f, setup_sstc, rv64_machine_teardown, NULL}, {"sbi: " #f, f, setup_sbi, rv64_machine_teardown, NULL}
+    {"sstc: " #f, f, setup_sstc, machine_teardown, NULL}, {"sbi: " #f, f, setup_sbi, machine_teardown, NULL}
 
 int main(void)
 {

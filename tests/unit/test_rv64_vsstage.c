@@ -13,7 +13,7 @@
 #define STVEC UINT64_C(0xffffffff80001000)
 #define PC UINT64_C(0xffffffff80123456)
 #define VA UINT64_C(0xffffffc812345000)
-#define TABLES (MACHINE_RAM + MIB(1)) /* a page for each level, the root's first */
+#define TABLES (RV64_RAM + MIB(1)) /* a page for each level, the root's first */
 #define LAZY UINT64_C(0x60000000)
 #define ROM UINT64_C(0x50000000)
 #define DEVICE UINT64_C(0x20045000)
@@ -90,7 +90,7 @@ static int setup(void **state)
 
     memset(&dev, 0, sizeof(dev));
     memset(&now, 0, sizeof(now));
-    vm = rv64_machine_loaded_vm(1, add_memory);
+    vm = machine_loaded_vm(1, add_memory);
     dev.device = (struct axvm_device){.ops = &dev_ops, .base = DEVICE, .size = 0x1000};
     dev.lowest = (struct axvm_device){.ops = &dev_ops, .base = 0, .size = 0x1000};
     error = error != 0 ? error : axvm_add_device(vm, &dev.device);
@@ -382,7 +382,7 @@ static void entries_without_a_and_d_are_made_writable(void **state)
 
     (void)state;
     for (unsigned i = 0; i < COUNT(cases); i++) {
-        uint64_t entry = map(3, VA, 0, pte(MACHINE_RAM + MIB(2), cases[i].bits));
+        uint64_t entry = map(3, VA, 0, pte(RV64_RAM + MIB(2), cases[i].bits));
 
         assert_int_equal(axvm_dirty_log_start(vm), 0);
         fault(cases[i].cause, VA, i % 2 != 0 || !cases[i].dirty ? 0 : WALK_WRITE);
@@ -439,7 +439,7 @@ static void random_tables_end_in_the_guest(void **state)
 
 int main(void)
 {
-#define TEST(function) cmocka_unit_test_setup_teardown(function, setup, rv64_machine_teardown)
+#define TEST(function) cmocka_unit_test_setup_teardown(function, setup, machine_teardown)
     const struct CMUnitTest tests[] = {
         TEST(without_translation_it_is_stval),
         TEST(devices_are_found_by_all_modes_and_page_sizes),

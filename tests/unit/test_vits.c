@@ -1099,7 +1099,7 @@ static void test_random_registers_and_queues_do_no_harm(void **state)
 
 #define MACHINE_ITS UINT64_C(0x08080000)
 #define MACHINE_GICR UINT64_C(0x080a0000)
-#define TABLES (MACHINE_RAM + 0x100000)
+#define TABLES (A64_RAM + 0x100000)
 
 static void guest_write(struct a64_frame *frame, uint64_t address, uint64_t value)
 {
@@ -1132,7 +1132,7 @@ static void test_an_embedder_signals_a_devices_message(void **state)
         {UINT64_C(9) << 32 | ITS_MAPTI, (uint64_t)LPI(3) << 32 | 1, 0, 0},
     };
     static const uint8_t on = ON;
-    struct axvm *vm = a64_machine_loaded_vm(1, NULL);
+    struct axvm *vm = machine_loaded_vm(1, NULL);
 
     (void)state;
     assert_int_equal(axvm_signal_msi(vm, MACHINE_ITS + GITS_TRANSLATER, 9, 1), AXVM_EBADSTATE);
@@ -1159,7 +1159,7 @@ static void only_redistributors(struct axvm_config *config)
 
 static void test_a_vm_without_an_its_takes_no_messages(void **state)
 {
-    struct axvm *vm = a64_machine_vm(1, only_redistributors);
+    struct axvm *vm = machine_vm(1, only_redistributors);
 
     (void)state;
     assert_null(a64_vm(vm)->gic.its);
@@ -1167,7 +1167,7 @@ static void test_a_vm_without_an_its_takes_no_messages(void **state)
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, its_setup, its_teardown)
-#define MACHINE_TEST(f) cmocka_unit_test_setup_teardown(f, a64_machine_setup, a64_machine_teardown)
+#define MACHINE_TEST(f) cmocka_unit_test_setup_teardown(f, a64_machine_setup, machine_teardown)
 
 int main(void)
 {

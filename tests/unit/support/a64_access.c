@@ -165,7 +165,7 @@ int a64_access_setup(void **state)
 {
     int error = a64_machine_setup(state);
 
-    vm = a64_machine_loaded_vm(1, NULL);
+    vm = machine_loaded_vm(1, NULL);
     devices[0] = (struct axvm_device){.ops = &ops, .base = ACCESS_A, .size = ACCESS_A_SIZE};
     devices[1] = (struct axvm_device){.ops = &ops, .base = ACCESS_B, .size = ACCESS_B_SIZE};
     assert_int_equal(axvm_add_device(vm, &devices[0]), 0);

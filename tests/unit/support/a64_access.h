@@ -3,7 +3,7 @@
  * One instruction of a guest that accesses an emulated device: what the device sees, what the registers hold, where the
  * guest goes on. Encodings are the assembler's.
  *
- *     cmocka_unit_test_setup_teardown(test_x, a64_access_setup, a64_machine_teardown)
+ *     cmocka_unit_test_setup_teardown(test_x, a64_access_setup, machine_teardown)
  */
 #ifndef AXVM_TEST_A64_ACCESS_H
 #define AXVM_TEST_A64_ACCESS_H
@@ -11,7 +11,7 @@
 #include "support/a64_machine.h"
 
 /* Where the instruction is, by IPA. */
-#define ACCESS_CODE (MACHINE_RAM + 0x1000)
+#define ACCESS_CODE (A64_RAM + 0x1000)
 
 /* Two devices, one after the other, and nothing behind. Bytes read as their offset's low byte plus 0x80. */
 #define ACCESS_A UINT64_C(0x20000000)

@@ -6,18 +6,13 @@
 #include <stdarg.h>
 #include <cmocka.h>
 
+#define PSCI_VERSION 0x84000000U
 #define PSCI_CPU_ON64 0xc4000003U
-#define MAX_VMS 16
+#define VERSION_1_1 0x10001U
 
-static struct axvm_hal host;
-static struct axvm *vms[MAX_VMS];
-static uint32_t vm_count;
-static uint32_t cpu_on_target;
-
-void a64_machine_pcpu(unsigned pcpu)
+static struct a64_frame *frame_now(void)
 {
-    fake_hal_set_pcpu(pcpu);
-    ich_model_select(pcpu);
+    return a64_model_cpu()->frame;
 }
 
 static void deactivated(unsigned pcpu, uint32_t irq)
@@ -26,114 +21,77 @@ static void deactivated(unsigned pcpu, uint32_t irq)
     hal->irq_set_active(irq, false);
 }
 
-int a64_machine_setup(void **state)
+static void reset(struct axvm_hal *host)
 {
-    int error = fake_hal_setup(state);
-
-    host = fake_hal;
-    host.irq_handle = a64_model_irq_handle;
+    host->irq_handle = a64_model_irq_handle;
     a64_model_reset();
     ich_model_reset(4);
     ich_model_on_deactivate(deactivated);
-    vm_count = 0;
-    error = error != 0 ? error : axvm_library_init(&host, &axvm_arch_aarch64);
-    for (unsigned pcpu = 2; pcpu-- > 0 && error == 0;) {
-        a64_machine_pcpu(pcpu);
-        error = axvm_cpu_enable();
-    }
-    return error;
 }
 
-/* A failed assertion left it in the middle of a run. */
-static void vm_abandon(struct axvm *vm)
+static void guest(struct a64_frame *frame)
 {
-    vm->inside = 0;
-    for (uint32_t i = 0; i < axvm_vcpu_count(vm); i++) {
-        vm->vcpus[i]->state = AXVM_VCPU_FREE;
-    }
+    (void)frame;
+    machine_be_guest();
 }
 
-static int vm_end(struct axvm *vm)
+static void enters(void)
 {
-    enum axvm_state state = axvm_state(vm);
-
-    if (vm->inside != 0) {
-        vm_abandon(vm);
-    }
-    if (state == AXVM_STATE_RUNNING || state == AXVM_STATE_SUSPENDED) {
-        axvm_shutdown(vm);
-    }
-    for (unsigned pcpu = A64_MODEL_PCPUS; pcpu-- > 0;) {
-        a64_machine_pcpu(pcpu);
-        for (uint32_t i = 0; i < axvm_vcpu_count(vm); i++) {
-            if (axvm_vcpu_resides_on(vm, i) == (int)pcpu) {
-                axvm_release_vcpu(vm, i);
-            }
-        }
-    }
-    return axvm_destroy(vm);
-}
-
-int a64_machine_teardown(void **state)
-{
-    int error = 0;
-
-    for (uint32_t i = 0; i < vm_count; i++) {
-        error |= vm_end(vms[i]);
-    }
-    return fake_hal_teardown(state) != 0 || ich_model_faults() != 0 || error != 0 ? -1 : 0;
-}
-
-struct axvm *a64_machine_loaded_vm(uint32_t vcpus, void (*change)(struct axvm_config *config))
-{
-    static const uint32_t kernel[] = {0x14000000}; /* b . */
-    static struct axvm_config config;
-    struct axvm *vm = NULL;
-
-    axvm_config_init(&config);
-    config.name = "test";
-    config.cpu_num = vcpus;
-    config.memory = MACHINE_RAM_SIZE;
-    if (change != NULL) {
-        change(&config);
-    }
-    assert_int_equal(axvm_create(&config, &vm), 0);
-    assert_true(vm_count < MAX_VMS);
-    vms[vm_count++] = vm;
-    assert_int_equal(axvm_set_image(vm, AXVM_IMAGE_KERNEL, kernel, sizeof(kernel)), 0);
-    assert_int_equal(axvm_init(vm), 0);
-    return vm;
-}
-
-struct axvm *a64_machine_vm(uint32_t vcpus, void (*change)(struct axvm_config *config))
-{
-    struct axvm *vm = a64_machine_loaded_vm(vcpus, change);
-
-    assert_int_equal(axvm_boot(vm), 0);
-    return vm;
-}
-
-struct axvm_exit a64_machine_run(struct axvm *vm, uint32_t vcpu, a64_guest *guest)
-{
-    struct axvm_exit exit = {.kind = AXVM_EXIT_KIND_COUNT};
-
     a64_model_guest(guest);
-    assert_int_equal(axvm_run_vcpu(vm, vcpu, &exit), 0);
-    return exit;
+}
+
+static void call(void)
+{
+    a64_guest_hvc(frame_now(), PSCI_VERSION, 0, 0, 0);
+}
+
+static void check_answer(void)
+{
+    assert_int_equal(frame_now()->x[0], VERSION_1_1);
+}
+
+static void wfi(void)
+{
+    a64_guest_wfi(frame_now());
+}
+
+static void irq(enum axvm_irq_result result, uint32_t number)
+{
+    a64_guest_irq(frame_now(), result, number);
+}
+
+static void start(uint64_t cpu)
+{
+    a64_guest_hvc(frame_now(), PSCI_CPU_ON64, cpu, A64_RAM, 0);
+}
+
+const struct machine_arch machine_a64 = {
+    .arch = &axvm_arch_aarch64,
+    .kernel = 0x14000000, /* b . */
+    .reset = reset,
+    .select = ich_model_select,
+    .faults = ich_model_faults,
+    .enters = enters,
+    .call = call,
+    .check_answer = check_answer,
+    .wfi = wfi,
+    .irq = irq,
+    .start = start,
+};
+
+int a64_machine_setup(void **state)
+{
+    (void)state;
+    return machine_setup(&machine_a64);
+}
+
+struct axvm_exit a64_machine_run(struct axvm *vm, uint32_t vcpu, a64_guest *its_guest)
+{
+    a64_model_guest(its_guest);
+    return machine_enter(vm, vcpu);
 }
 
 struct a64_vcpu *a64_machine_vcpu(struct axvm *vm, uint32_t vcpu)
 {
     return a64_vcpu(vm->vcpus[vcpu]);
-}
-
-static void guest_cpu_on(struct a64_frame *frame)
-{
-    a64_guest_hvc(frame, PSCI_CPU_ON64, cpu_on_target, MACHINE_RAM, 0);
-}
-
-void a64_machine_cpu_on(struct axvm *vm, uint32_t vcpu)
-{
-    cpu_on_target = vcpu;
-    assert_int_equal(a64_machine_run(vm, 0, guest_cpu_on).kind, AXVM_EXIT_CPU_UP);
 }

@@ -70,6 +70,7 @@ void a64_cpu_enter(struct a64_frame *frame)
         broken("SP_EL2 isn't aligned");
     }
     cpu->entries++;
+    cpu->frame = frame;
     if (setjmp(cpu->leave) == 0) {
         for (;;) {
             if (a64_cpu_serror_take()) {
@@ -81,6 +82,7 @@ void a64_cpu_enter(struct a64_frame *frame)
             a64_guest_irq(frame, AXVM_IRQ_RESCHED, 0);
         }
     }
+    cpu->frame = NULL;
 }
 
 bool a64_cpu_supported(void)

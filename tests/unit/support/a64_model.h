@@ -30,6 +30,7 @@ struct a64_model_cpu {
     uint64_t far, hpfar;
     enum axvm_irq_result irq_result; /* of the physical interrupt that is being taken */
     uint32_t irq;
+    struct a64_frame *frame; /* that is in the guest */
     a64_guest *guest;
     jmp_buf leave;
     unsigned entries, controls_loads, sys_loads, sys_saves, debug_loads, flushes_local;
