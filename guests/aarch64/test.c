@@ -397,5 +397,6 @@ static void test_doze(void)
 const struct guest_test arch_tests[] = {
     {"psci", test_psci},   {"faults", test_faults}, {"fetches", test_fetches}, {"sysregs", test_sysregs},
     {"storm", test_storm}, {"gic", test_gic},       {"hidden", test_hidden},   {"debug", test_debug},
-    {"races", test_races}, {"interface", test_interface}, {"aarch32", test_aarch32}, {"doze", test_doze}, {0},
+    {"races", test_races}, {"interface", test_interface}, {"aarch32", test_aarch32}, {"doze", test_doze},
+    {"levels", test_levels}, {"sgis", test_sgis}, {"routes", test_routes}, {0},
 };

@@ -63,7 +63,7 @@ static void obey(void)
     case TAKE:
         do {
             holder.intid = take();
-        } while (holder.intid == 1023);
+        } while (holder.intid == SPURIOUS);
         break;
     case TRY:
         holder.intid = take();
@@ -154,12 +154,12 @@ static void write_one(void)
     expect_state(BIT(SPI), 0);
     mmio_write32(spi_reg(ICPENDR, SPI), BIT(SPI));
     begin(TRY);
-    check_equal(holder.intid, 1023);
+    check_equal(holder.intid, SPURIOUS);
     mmio_write32(spi_reg(ISPENDR, SPI), BIT(SPI));
     expect_state(BIT(SPI), 0);
     mmio_write32(spi_reg(ISACTIVER, SPI), BIT(SPI));
     begin(TRY);
-    check_equal(holder.intid, 1023);
+    check_equal(holder.intid, SPURIOUS);
     mmio_write32(spi_reg(ICACTIVER, SPI), BIT(SPI));
     have_taken(SPI);
     expect_state(0, BIT(SPI));
@@ -211,7 +211,7 @@ static void pair(void)
     address = spi_reg(ICPENDR, SPI);
     __asm__ volatile("stp %w0, %w1, [%2]" ::"r"(BIT(SPI)), "r"(BIT(SPI2)), "r"(address) : "memory");
     begin(TRY);
-    check_equal(holder.intid, 1023);
+    check_equal(holder.intid, SPURIOUS);
 }
 
 static void read_sleeper(void)

@@ -8,7 +8,6 @@
 #define ICC_CTLR_EL1 S3_0_C12_C12_4
 #define EOI_MODE 2U
 
-#define SPURIOUS 1023U
 #define IDLE 0xffU
 #define SPIS 12U
 #define FIRST 40U

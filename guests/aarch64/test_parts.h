@@ -36,6 +36,20 @@ static inline uint32_t take(void)
     return intid;
 }
 
+#define SPURIOUS 1023U
+
+/* It may have a way to come. */
+static inline uint32_t take_soon(void)
+{
+    uint64_t deadline = ticks() + 5 * ticks_per_second();
+    uint32_t intid = take();
+
+    while (intid == SPURIOUS && ticks() < deadline) {
+        intid = take();
+    }
+    return intid;
+}
+
 static inline void end(uint32_t intid)
 {
     reg_write(ICC_EOIR1_EL1, intid);
@@ -49,6 +63,13 @@ void test_gic(void);
 
 /* interface: the CPU interface, with more interrupts than there are list registers */
 void test_interface(void);
+
+/* levels: interrupts of devices are pending while their cause is there */
+void test_levels(void);
+
+/* sgis: who gets an SGI, and as what; routes: 1-of-N interrupts */
+void test_sgis(void);
+void test_routes(void);
 
 /* debug: breakpoints, watchpoints and software step, and the OS lock */
 void test_debug(void);

@@ -155,6 +155,23 @@ def test_the_cpu_interface_takes_interrupts_in_order(start, tmp_path, arch, cpus
     assert "interface: 20 rounds with 12 interrupts" in machine.log
 
 
+@pytest.mark.only("aarch64")
+def test_level_sensitive_interrupts_are_pending_while_their_cause_is_there(start, tmp_path, arch):
+    machine = run_guest(start, tmp_path, arch, "levels")
+    assert "levels: interrupts of 2 devices" in machine.log
+
+
+# With fewer pCPUs than vCPUs, those that an interrupt is for may not be resident.
+@pytest.mark.only("aarch64")
+@pytest.mark.parametrize("smp", [4, 2])
+@pytest.mark.parametrize("test", ["sgis", "routes"])
+def test_interrupts_go_to_those_they_are_for(start, tmp_path, arch, test, smp):
+    machine = start(arch.guest_vm(tmp_path, test, cpus=4), smp=smp)
+    machine.expect(PASS)
+    machine.expect_end()
+    assert re.search(rf"{test}: .* 4 CPUs", machine.log)
+
+
 @pytest.mark.parametrize("cpus", [1, 3])
 def test_noise_on_devices_and_calls_does_no_harm(start, tmp_path, arch, cpus):
     run_guest(start, tmp_path, arch, "noise", cpus=cpus)
