@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The generic timer of EL1 (Arm ARM D12.2): the virtual one is the hardware's, the physical one is emulated. */
+/*
+ * The generic timer of EL1 (Arm ARM D12.2): the virtual one is the hardware's, the physical one is emulated.
+ * test_timer.c tests what they have in common with other architectures'.
+ */
 #include "support/a64_machine.h"
 #include "support/random.h"
 
@@ -188,47 +191,6 @@ static void test_cntp_is_masked_and_moved_at_once(void **state)
     run(guest_masks_cntp);
 }
 
-static void guest_waits_for_cntp(struct a64_frame *frame)
-{
-    guest_enables_interrupts(frame);
-    cntp_write(frame, CVAL, NOW + 1000);
-    cntp_write(frame, CTL, 1);
-    a64_guest_wfi(frame);
-}
-
-static void test_cntp_wakes_a_waiting_vcpu(void **state)
-{
-    (void)state;
-    assert_int_equal(a64_machine_run(vm, 0, guest_waits_for_cntp).kind, AXVM_EXIT_HALT);
-    fake_hal_forget();
-    fake_hal_advance(999);
-    assert_false(axvm_vcpu_runnable(vm, 0));
-    assert_int_equal(fake_hal_kicks(), 0);
-    fake_hal_advance(1);
-    assert_true(axvm_vcpu_runnable(vm, 0));
-    assert_int_equal(fake_hal_kicks_of(axvm_id(vm), 0), 1);
-}
-
-/* A vCPU that moves takes its host timer with it. */
-static void guest_arms_cntp_only(struct a64_frame *frame)
-{
-    guest_enables_interrupts(frame);
-    cntp_write(frame, CVAL, NOW + 1000);
-    cntp_write(frame, CTL, 1);
-}
-
-static void test_cntp_moves_with_its_vcpu(void **state)
-{
-    (void)state;
-    run(guest_arms_cntp_only);
-    assert_int_equal(fake_hal_timers(0), 1);
-    axvm_release_vcpu(vm, 0);
-    machine_pcpu(1);
-    run(NULL);
-    assert_int_equal(fake_hal_timers(0), 0);
-    assert_int_equal(fake_hal_next_deadline(1), NOW + 1000);
-}
-
 /* ---- The virtual timer ---- */
 
 static uint64_t cntv_cval;
@@ -253,84 +215,20 @@ static enum axvm_exit_kind wait_for_cntv(uint64_t cval)
     return a64_machine_run(vm, 0, guest_waits_for_cntv).kind;
 }
 
-static void guest_sees_time(struct a64_frame *frame)
+/* The hardware interrupts nobody else; while it waits, a host timer stands in. */
+static void test_cntv_is_off_while_its_vcpu_is_not_there(void **state)
 {
-    frame->x[10] = hal->ticks() - a64_model_cpu()->controls.cntvoff;
-}
+    struct axvm *other = machine_vm(1, NULL);
 
-static uint64_t virtual_time(void)
-{
-    run(guest_sees_time);
-    return a64_machine_vcpu(vm, 0)->frame.x[10];
-}
-
-static void test_virtual_time_begins_at_boot(void **state)
-{
-    (void)state;
-    assert_int_equal(virtual_time(), 0);
-    fake_hal_advance(77);
-    assert_int_equal(virtual_time(), 77);
-}
-
-static void test_cntv_stays_in_the_hardware_between_runs(void **state)
-{
-    (void)state;
-    cntv_cval = 500;
-    run(guest_arms_cntv);
-    assert_int_equal(a64_model_cpu()->cntv_ctl, CNT_CTL_ENABLE);
-    assert_int_equal(fake_hal_timers(0), 0);
-}
-
-/* Off while the vCPU waits, with a host timer at the same tick in its place; never early. */
-static void test_a_wait_ends_at_the_very_tick(void **state)
-{
     (void)state;
     assert_int_equal(wait_for_cntv(500), AXVM_EXIT_HALT);
     assert_int_equal(a64_model_cpu()->cntv_ctl, 0);
-    assert_int_equal(fake_hal_next_deadline(0), NOW + 500);
-    assert_false(axvm_vcpu_runnable(vm, 0));
-    fake_hal_forget();
-    fake_hal_advance(499);
-    assert_false(axvm_vcpu_runnable(vm, 0));
-    assert_int_equal(fake_hal_kicks(), 0);
-    fake_hal_advance(1);
-    assert_true(axvm_vcpu_runnable(vm, 0));
-    assert_int_equal(fake_hal_kicks_of(axvm_id(vm), 0), 1);
+    run(guest_arms_cntv);
+    machine_run(other, 0, NULL);
+    assert_int_equal(a64_model_cpu()->cntv_ctl, 0);
     run(NULL);
     assert_int_equal(a64_model_cpu()->cntv_ctl & 3, CNT_CTL_ENABLE);
     assert_int_equal(a64_model_cpu()->cntv_cval, 500);
-    assert_true(a64_model_cntv_up(a64_model_cpu())); /* the hardware interrupts the guest now */
-}
-
-static void test_a_wait_that_ends_early_for_another_reason_disarms(void **state)
-{
-    (void)state;
-    assert_int_equal(wait_for_cntv(500), AXVM_EXIT_HALT);
-    fake_hal_advance(100);
-    run(NULL);
-    assert_int_equal(fake_hal_timers(0), 0);
-    assert_int_equal(a64_model_cpu()->cntv_ctl & 3, CNT_CTL_ENABLE);
-}
-
-/* The guest's own wait for a deadline that has passed isn't one. */
-static unsigned waits;
-
-static void guest_waits_too_late(struct a64_frame *frame)
-{
-    if (waits++ == 0) {
-        guest_waits_for_cntv(frame);
-    }
-}
-
-static void test_no_wait_for_a_deadline_that_has_passed(void **state)
-{
-    (void)state;
-    fake_hal_advance(1000);
-    cntv_cval = 1000;
-    waits = 0;
-    run(guest_waits_too_late);
-    assert_int_equal(waits, 2);
-    assert_int_equal(fake_hal_timers(0), 0);
 }
 
 static void guest_waits_with_timer_off(struct a64_frame *frame)
@@ -352,52 +250,6 @@ static void test_a_timer_that_is_off_or_masked_wakes_nobody(void **state)
         assert_int_equal(fake_hal_timers(0), 0);
         assert_false(axvm_vcpu_runnable(vm, 0));
     }
-}
-
-static void test_deadlines_beyond_the_counter_wake_nobody(void **state)
-{
-    (void)state;
-    assert_int_equal(wait_for_cntv(UINT64_MAX), AXVM_EXIT_HALT);
-    assert_int_equal(fake_hal_timers(0), 0);
-    assert_false(axvm_vcpu_runnable(vm, 0));
-    assert_int_equal(wait_for_cntv(UINT64_MAX - NOW - 1), AXVM_EXIT_HALT);
-    assert_int_equal(fake_hal_next_deadline(0), UINT64_MAX - 1);
-}
-
-/* Who could run, and doesn't, needs nobody to wake it: the other isn't interrupted. */
-static void test_a_ready_vcpu_has_no_timer(void **state)
-{
-    struct axvm *other = machine_vm(1, NULL);
-
-    (void)state;
-    cntv_cval = 500;
-    run(guest_enables_interrupts);
-    run(guest_arms_cntv);
-    a64_machine_run(other, 0, NULL);
-    assert_int_equal(a64_model_cpu()->cntv_ctl, 0);
-    assert_int_equal(fake_hal_timers(0), 0);
-    fake_hal_advance(500);
-    run(NULL);
-    assert_int_equal(a64_model_cpu()->cntv_cval, 500);
-    assert_true(a64_model_cntv_up(a64_model_cpu()));
-}
-
-static void test_a_wait_ends_while_another_vm_runs(void **state)
-{
-    struct axvm *other = machine_vm(1, NULL);
-
-    (void)state;
-    assert_int_equal(wait_for_cntv(500), AXVM_EXIT_HALT);
-    a64_machine_run(other, 0, NULL);
-    fake_hal_forget();
-    fake_hal_advance(499);
-    assert_false(axvm_vcpu_runnable(vm, 0));
-    fake_hal_advance(1);
-    assert_int_equal(fake_hal_kicks_of(axvm_id(vm), 0), 1);
-    assert_true(axvm_vcpu_runnable(vm, 0));
-    run(NULL);
-    assert_true(a64_model_cntv_up(a64_model_cpu()));
-    assert_false(ich_model_signalled(1)); /* but by the hardware's interrupt, which isn't played here */
 }
 
 /* ---- An interrupt that can't be delivered ends no wait ---- */
@@ -591,60 +443,23 @@ static void suspend_for(uint64_t ticks)
     assert_int_equal(axvm_resume(vm), 0);
 }
 
-static void test_virtual_time_stands_still_while_suspended(void **state)
+static void guest_arms_both(struct a64_frame *frame)
 {
-    (void)state;
-    fake_hal_advance(100);
-    assert_int_equal(virtual_time(), 100);
-    suspend_for(5000);
-    assert_int_equal(virtual_time(), 100);
-    suspend_for(1);
-    fake_hal_advance(3);
-    assert_int_equal(virtual_time(), 103);
+    cntp_write(frame, CVAL, NOW + 1000);
+    cntp_write(frame, CTL, 1);
+    guest_arms_cntv(frame);
 }
 
-static void test_a_wait_lasts_longer_by_the_time_it_was_suspended(void **state)
+static void test_reset_turns_the_timers_off(void **state)
 {
     (void)state;
-    assert_int_equal(wait_for_cntv(500), AXVM_EXIT_HALT);
-    fake_hal_advance(100);
-    suspend_for(200);
-    assert_false(axvm_vcpu_runnable(vm, 0));
-    assert_int_equal(fake_hal_next_deadline(0), NOW + 700);
-    fake_hal_forget();
-    fake_hal_advance(399);
-    assert_false(axvm_vcpu_runnable(vm, 0));
-    assert_int_equal(fake_hal_kicks(), 0);
-    fake_hal_advance(1);
-    assert_true(axvm_vcpu_runnable(vm, 0));
-    assert_int_equal(fake_hal_kicks_of(axvm_id(vm), 0), 1);
-}
-
-static void test_a_deadline_that_passes_while_suspended_has_not_passed(void **state)
-{
-    (void)state;
-    assert_int_equal(wait_for_cntv(500), AXVM_EXIT_HALT);
-    fake_hal_advance(100);
-    suspend_for(10000);
-    assert_false(axvm_vcpu_runnable(vm, 0));
-    fake_hal_advance(399);
-    assert_false(axvm_vcpu_runnable(vm, 0));
-    fake_hal_advance(1);
-    assert_true(axvm_vcpu_runnable(vm, 0));
-}
-
-static void test_reset_stops_the_timers(void **state)
-{
-    (void)state;
-    run(guest_arms_cntp_only);
-    assert_int_equal(wait_for_cntv(500), AXVM_EXIT_HALT);
-    assert_true(fake_hal_timers(0) > 0);
+    cntv_cval = 500;
+    run(guest_arms_both);
     assert_int_equal(axvm_shutdown(vm), 0);
     assert_int_equal(axvm_reset(vm), 0);
     assert_int_equal(fake_hal_timers(0), 0);
-    fake_hal_advance(12345);
     assert_int_equal(axvm_boot(vm), 0);
-    assert_int_equal(virtual_time(), 0);
+    run(NULL);
     assert_int_equal(a64_model_cpu()->cntv_ctl & 3, 0);
 }
 
@@ -748,25 +563,13 @@ int main(void)
         TEST(test_extreme_compare_values),
         TEST(test_cntp_interrupt_is_the_level_of_its_condition),
         TEST(test_cntp_is_masked_and_moved_at_once),
-        TEST(test_cntp_wakes_a_waiting_vcpu),
-        TEST(test_cntp_moves_with_its_vcpu),
-        TEST(test_virtual_time_begins_at_boot),
-        TEST(test_cntv_stays_in_the_hardware_between_runs),
-        TEST(test_a_wait_ends_at_the_very_tick),
-        TEST(test_a_wait_that_ends_early_for_another_reason_disarms),
-        TEST(test_no_wait_for_a_deadline_that_has_passed),
+        TEST(test_cntv_is_off_while_its_vcpu_is_not_there),
         TEST(test_a_timer_that_is_off_or_masked_wakes_nobody),
-        TEST(test_deadlines_beyond_the_counter_wake_nobody),
-        TEST(test_a_ready_vcpu_has_no_timer),
-        TEST(test_a_wait_ends_while_another_vm_runs),
         TEST(test_a_timer_that_is_due_and_cannot_interrupt_ends_no_wait),
         TEST(test_a_wait_ends_when_another_vcpu_enables_the_interrupt),
         TEST(test_physical_interrupt_is_active_while_its_guest_handles_it),
         TEST(test_no_interrupt_of_a_timer_that_was_quieted_first),
-        TEST(test_virtual_time_stands_still_while_suspended),
-        TEST(test_a_wait_lasts_longer_by_the_time_it_was_suspended),
-        TEST(test_a_deadline_that_passes_while_suspended_has_not_passed),
-        TEST(test_reset_stops_the_timers),
+        TEST(test_reset_turns_the_timers_off),
         TEST(test_random_use_against_a_model),
     };
 
