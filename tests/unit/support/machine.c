@@ -51,10 +51,20 @@ static void vm_abandon(struct axvm *vm)
     }
 }
 
-static int vm_end(struct axvm *vm)
+static void forget(const struct axvm *vm)
+{
+    for (uint32_t i = 0; i < vm_count; i++) {
+        if (vms[i] == vm) {
+            vms[i] = vms[--vm_count];
+        }
+    }
+}
+
+int machine_end(struct axvm *vm)
 {
     enum axvm_state state = axvm_state(vm);
 
+    forget(vm);
     if (vm->inside != 0) {
         vm_abandon(vm);
     }
@@ -76,8 +86,8 @@ int machine_teardown(void **state)
 {
     int error = 0;
 
-    for (uint32_t i = 0; i < vm_count; i++) {
-        error |= vm_end(vms[i]);
+    while (vm_count > 0) {
+        error |= machine_end(vms[0]);
     }
     error |= fake_hal_teardown(state);
     return error != 0 || (machine->faults != NULL && machine->faults() != 0) ? -1 : 0;

@@ -54,6 +54,9 @@ struct axvm *machine_vm(uint32_t vcpus, void (*change)(struct axvm_config *confi
 /* The same, only loaded: for devices to be added. */
 struct axvm *machine_loaded_vm(uint32_t vcpus, void (*change)(struct axvm_config *config));
 
+/* Stop and destroy it, as teardown does with all that are left. */
+int machine_end(struct axvm *vm);
+
 /* Run a vCPU on the calling pCPU, with this guest in it (NULL: it does nothing); or with the one that is there. */
 struct axvm_exit machine_run(struct axvm *vm, uint32_t vcpu, machine_guest *guest);
 struct axvm_exit machine_enter(struct axvm *vm, uint32_t vcpu);
