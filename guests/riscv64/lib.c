@@ -5,10 +5,14 @@
 extern void secondary_start(void);
 extern uint64_t boot_hart;
 
-/* ---- Console: polled ns16550 ---- */
+/* ---- Console: polled ns16550, or the firmware's where there is none ---- */
 
 void console_put(uint8_t c)
 {
+    if (machine.uart == 0) {
+        (void)sbi(SBI_DBCN, 2 /* console_write_byte */, c);
+        return;
+    }
     while ((mmio_read8(machine.uart + UART_LSR) & UART_LSR_THRE) == 0) {
     }
     mmio_write8(machine.uart + UART_THR, c);

@@ -32,6 +32,7 @@ void faults_at(uint64_t address, uint64_t load, uint64_t store, uint64_t fetch);
 
 void test_sbi(void);     /* test_sbi.c */
 void test_console(void);
+void test_typed(void);
 void test_legacy(void);
 void test_hsm(void);     /* test_hsm.c */
 void test_fences(void);

@@ -188,7 +188,7 @@ void test_sbi(void)
     test_pmu();
 }
 
-/* ---- console: DBCN ---- */
+/* ---- console: DBCN; and typed: a line that is read there ---- */
 
 #define DBCN_WRITE 0
 #define DBCN_READ 1
@@ -234,6 +234,23 @@ void test_console(void)
         refused(function, 16, UINT64_MAX - 7, UINT64_MAX);
     }
     CHECK_ERROR(SBI_ERR_NOT_SUPPORTED, SBI_DBCN, 3, 0);
+}
+
+void test_typed(void)
+{
+    static char line[64];
+    size_t count = 0;
+
+    print("typed: one line, please\n");
+    while (count == 0 || line[count - 1] != '\r') {
+        struct sbi_ret ret = sbi(SBI_DBCN, DBCN_READ, sizeof(line) - count, (uintptr_t)line + count, 0);
+
+        check_equal(ret.error, 0);
+        check(ret.value <= sizeof(line) - count);
+        count += ret.value;
+    }
+    line[count - 1] = '\0';
+    print("typed: <%s>\n", line);
 }
 
 /* ---- legacy: the calls of SBI 0.1, which return in a0 alone (SBI 2.0, chapter 5) ---- */

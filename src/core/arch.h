@@ -89,6 +89,12 @@ struct axvm_arch {
     int (*msi)(struct axvm *vm, uint64_t address, uint32_t device_id, uint32_t data);
 
     /*
+     * axvm_console_input() of a VM that has no device for it; any pCPU, under vm->lock. How many were taken. NULL: there
+     * is no such thing.
+     */
+    size_t (*console_input)(struct axvm *vm, const char *bytes, size_t count);
+
+    /*
      * The guest's device tree, written sequentially: properties of the root (compatible, interrupt-parent, ...), of
      * /cpus (NULL: none but #address-cells 2 and #size-cells 0, which are there), of a /cpus/cpu node (`reg` of two
      * cells, compatible, ...; device_type is there), and the nodes that only this architecture has. 0 or a negative

@@ -244,6 +244,8 @@ int axvm_console_input(struct axvm *vm, const char *bytes, size_t count)
     console = console_of(vm);
     if (console != NULL) {
         taken = (int)console->ops->input(console, bytes, count);
+    } else if (arch->console_input != NULL) {
+        taken = (int)arch->console_input(vm, bytes, count);
     }
     spin_unlock(&vm->lock);
     return taken;

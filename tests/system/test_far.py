@@ -28,6 +28,7 @@ def test_linux_runs_far_away(start, tmp_path, arch):
     machine = start(arch.linux_vm(tmp_path, cpus=2, memory=None, memory_regions=[[base, 256 * MIB, RWX, ALLOC]]))
     shell = Shell(machine)
     assert shell.run("ls -d /proc/device-tree/memory@*") == f"/proc/device-tree/memory@{base:x}"
+    assert shell.run("tr -d '\\0' < /proc/device-tree/cpus/cpu@0/mmu-type") == "riscv,sv57"
     assert "smpstress: 2 CPUs agree" in shell.run("smpstress 2")
     shell.start("poweroff -f")
     machine.expect_end()

@@ -434,14 +434,21 @@ static void without_imsic_the_aplic_has_the_line(void **state)
 
 /* ---- What the guest is told ---- */
 
+/* In both ways there are. */
 static bool told_of_ssaia(void)
 {
     static _Alignas(8) char fdt[8192];
     const char *isa;
+    int cpu;
 
     assert_int_equal(guest_fdt_build(vm, fdt, sizeof(fdt)), AXVM_OK);
-    isa = fdt_getprop(fdt, fdt_path_offset(fdt, "/cpus/cpu@1"), "riscv,isa", NULL);
+    cpu = fdt_path_offset(fdt, "/cpus/cpu@1");
+    isa = fdt_getprop(fdt, cpu, "riscv,isa", NULL);
     assert_non_null(isa);
+    assert_string_equal(fdt_getprop(fdt, cpu, "riscv,isa-base", NULL), "rv64i");
+    assert_int_equal(fdt_stringlist_search(fdt, cpu, "riscv,isa-extensions", "i"), 0);
+    assert_int_equal(fdt_stringlist_search(fdt, cpu, "riscv,isa-extensions", "ssaia") >= 0,
+                     strstr(isa, "_ssaia") != NULL);
     return strstr(isa, "_ssaia") != NULL;
 }
 

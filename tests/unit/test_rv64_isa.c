@@ -80,6 +80,23 @@ static void the_longest_fits(void **state)
     assert_true(strlen(isa) < RV64_ISA_SIZE);
 }
 
+/* "riscv,isa-extensions": strings, one behind the other */
+static void a_list_has_the_same_extensions(void **state)
+{
+    static const char expected[] = "i\0m\0c\0v\0zicsr\0zba\0sstc";
+    char list[RV64_ISA_LIST_SIZE], isa[RV64_ISA_SIZE] = "rv64imafdcv";
+
+    (void)state;
+    assert_int_equal(rv64_isa_list(list, "rv64imcv_zicsr_zba_sstc"), sizeof(expected));
+    assert_memory_equal(list, expected, sizeof(expected));
+    assert_int_equal(rv64_isa_list(list, "rv64i"), 2);
+    assert_memory_equal(list, "i", 2);
+    assert_int_equal(rv64_isa_list(list, "rv64"), 0);
+    isa[11] = '_';
+    memset(isa + 12, 'z', sizeof(isa) - 13);
+    assert_int_equal(rv64_isa_list(list, isa), 14 + sizeof(isa) - 13 + 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -89,6 +106,7 @@ int main(void)
         cmocka_unit_test(names_are_compared_whole),
         cmocka_unit_test(without_a_string_there_is_the_least),
         cmocka_unit_test(the_longest_fits),
+        cmocka_unit_test(a_list_has_the_same_extensions),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

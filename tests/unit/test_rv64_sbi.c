@@ -1068,16 +1068,68 @@ static void test_console_memory_that_is_none(void **state)
     assert_string_equal(fake_hal_console(axvm_id(vm)), "");
 }
 
-static void test_console_read_finds_nothing_and_writes_nothing(void **state)
+/* What is at 0x100 of RAM after so many bytes of '.' were there, and console_read was called for `size`. */
+static const char *read_console(struct axvm *vm, uint64_t size, uint64_t expected)
+{
+    static char bytes[64];
+
+    put(vm, RV64_RAM + 0x100, "..........");
+    assert_int_equal(value_of(vm, 0, CALL(DBCN, 1, size, RV64_RAM + 0x100, 0)), expected);
+    assert_int_equal(axvm_read_guest(vm, gpa(RV64_RAM + 0x100), bytes, 10), 0);
+    bytes[10] = '\0';
+    return bytes;
+}
+
+static void test_console_read_gives_what_was_typed(void **state)
 {
     struct axvm *vm = machine_vm(1, NULL);
-    char byte;
 
     (void)state;
-    put(vm, RV64_RAM + 0x100, "x");
-    assert_int_equal(value_of(vm, 0, CALL(DBCN, 1, 16, RV64_RAM + 0x100, 0)), 0);
-    assert_int_equal(axvm_read_guest(vm, gpa(RV64_RAM + 0x100), &byte, 1), 0);
-    assert_int_equal(byte, 'x');
+    assert_string_equal(read_console(vm, 16, 0), "..........");
+    assert_int_equal(axvm_console_input(vm, "typed", 5), 5);
+    assert_int_equal(axvm_console_input(vm, "!\r", 2), 2);
+    assert_string_equal(read_console(vm, 0, 0), "..........");
+    assert_string_equal(read_console(vm, 3, 3), "typ.......");
+    assert_string_equal(read_console(vm, UINT64_C(0x100004), 4), "ed!\r......");
+    assert_string_equal(read_console(vm, 16, 0), "..........");
+}
+
+/* What finds no room is offered again by the host; what can't be written stays, and the legacy call gives it. */
+static void test_typed_characters_are_not_lost(void **state)
+{
+    struct axvm *vm = machine_vm(1, NULL);
+    char typed[100];
+
+    (void)state;
+    memset(typed, 'a', sizeof(typed));
+    assert_int_equal(axvm_console_input(vm, typed, sizeof(typed)), 32);
+    assert_int_equal(axvm_console_input(vm, typed, 1), 0);
+    assert_int_equal(error_of(vm, 0, CALL(DBCN, 1, 1, RAM_END, 0)), -3);
+    assert_int_equal(error_of(vm, 0, CALL(DBCN, 1, 2, RAM_END - 1, 0)), -3);
+    assert_string_equal(read_console(vm, 2, 2), "aa........");
+    assert_int_equal(axvm_console_input(vm, "\xff""b", 2), 2);
+    for (unsigned i = 0; i < 30; i++) {
+        assert_int_equal(exit_of(vm, 0, CALL(2, 0)).kind, AXVM_EXIT_EXTERNAL_INTERRUPT);
+        assert_int_equal(frame_of(vm, 0)->x[X_A0], 'a');
+    }
+    assert_int_equal(exit_of(vm, 0, CALL(2, 0)).kind, AXVM_EXIT_EXTERNAL_INTERRUPT);
+    assert_int_equal(frame_of(vm, 0)->x[X_A0], 0xff);
+    assert_string_equal(read_console(vm, 2, 1), "b.........");
+}
+
+static void with_uart(struct axvm_config *config)
+{
+    config->emu_devices[config->emu_devices_count++] = (struct axvm_emu_config){
+        .name = "uart", .base = {0x10000000}, .length = 0x100, .irq = 10, .type = AXVM_EMU_CONSOLE};
+}
+
+static void test_where_there_is_a_uart_it_has_what_is_typed(void **state)
+{
+    struct axvm *vm = machine_vm(1, with_uart);
+
+    (void)state;
+    assert_int_equal(axvm_console_input(vm, "x", 1), 1);
+    assert_string_equal(read_console(vm, 16, 0), "..........");
 }
 
 /* ---- Legacy ---- */
@@ -1298,7 +1350,9 @@ int main(void)
         TEST(test_console_write_prints_guest_memory),
         TEST(test_a_long_console_write_is_done_in_parts),
         TEST(test_console_memory_that_is_none),
-        TEST(test_console_read_finds_nothing_and_writes_nothing),
+        TEST(test_console_read_gives_what_was_typed),
+        TEST(test_typed_characters_are_not_lost),
+        TEST(test_where_there_is_a_uart_it_has_what_is_typed),
         TEST(test_legacy_console),
         TEST(test_legacy_clear_ipi),
         TEST(test_legacy_ipi_takes_its_mask_from_virtual_memory),

@@ -2,6 +2,7 @@
 /* The table of this architecture: VM and vCPU, from creation to the switch; devices; the guest's device tree. */
 #include "arch/riscv64/cpu.h"
 #include "arch/riscv64/isa.h"
+#include "arch/riscv64/sbi.h"
 #include "core/config_schema.h"
 #include "core/guest_fdt.h"
 #include "device/goldfish_rtc.h"
@@ -156,6 +157,7 @@ static void vm_reset(struct axvm *base)
     vplic_reset(&vm->plic);
     vaplic_reset(&vm->aplic);
     vimsic_reset(&vm->imsic);
+    sbi_console_reset(vm);
     for (uint32_t i = 0; i < base->vcpu_count; i++) {
         rv64_timer_reset(rv64_vcpu(base->vcpus[i]));
     }
@@ -451,17 +453,36 @@ static uint32_t guest_features(struct axvm *base)
     return features | (rv64_vm(base)->has_imsic ? (uint32_t)RV64_AIA : 0);
 }
 
+/* Binding riscv/extensions.yaml: "riscv,isa" is of old, and read where the others aren't. */
+static int fdt_isa(struct axvm *base, void *fdt)
+{
+    char isa[RV64_ISA_SIZE], list[RV64_ISA_LIST_SIZE];
+    int error;
+
+    rv64_isa(isa, hal->isa, guest_features(base));
+    error = fdt_property(fdt, "riscv,isa", isa, (int)strlen(isa) + 1);
+    error = error != 0 ? error : fdt_property_string(fdt, "riscv,isa-base", "rv64i");
+    return error != 0 ? error : fdt_property(fdt, "riscv,isa-extensions", list, (int)rv64_isa_list(list, isa));
+}
+
+/* A kernel may take it for the widest mode: one that reaches its RAM, with no more levels than that needs. */
+static const char *mmu_type(const struct rv64_vm *vm)
+{
+    static const char *const types[] = {"riscv,sv39", "riscv,sv48", "riscv,sv57"};
+
+    return types[(vm->hgatp >> HGATP_MODE_SHIFT) - HGATP_SV39X4];
+}
+
 static int fdt_cpu(struct axvm_vcpu *base, void *fdt)
 {
     fdt64_t reg = cpu_to_fdt64(base->phys_id);
+    const char *mmu = mmu_type(rv64_vm(base->vm));
     int error = fdt_property_string(fdt, "compatible", "riscv");
-    char isa[RV64_ISA_SIZE];
 
-    rv64_isa(isa, hal->isa, guest_features(base->vm));
     error = error != 0 ? error : fdt_property(fdt, "reg", &reg, sizeof(reg));
     error = error != 0 ? error : fdt_property_string(fdt, "status", "okay");
-    error = error != 0 ? error : fdt_property(fdt, "riscv,isa", isa, (int)strlen(isa) + 1);
-    error = error != 0 ? error : fdt_property_string(fdt, "mmu-type", "riscv,sv39");
+    error = error != 0 ? error : fdt_isa(base->vm, fdt);
+    error = error != 0 ? error : fdt_property(fdt, "mmu-type", mmu, (int)sizeof("riscv,sv39"));
     return error != 0 ? error : fdt_hart_intc(base, fdt);
 }
 
@@ -522,6 +543,7 @@ const struct axvm_arch axvm_arch_riscv64 = {
     .irq_pulse = irq_pulse,
     .irq_line = irq_line,
     .msi = msi,
+    .console_input = sbi_console_input,
     .fdt_root = fdt_root,
     .fdt_cpus = fdt_cpus,
     .fdt_cpu = fdt_cpu,

@@ -88,3 +88,20 @@ void rv64_isa(char isa[RV64_ISA_SIZE], const char *machine, uint32_t features)
         }
     }
 }
+
+size_t rv64_isa_list(char list[RV64_ISA_LIST_SIZE], const char *isa)
+{
+    bool letters = true;
+    size_t used = 0;
+
+    for (isa += 4; *isa != '\0'; isa++) {
+        letters = letters && *isa != '_';
+        if (*isa != '_') {
+            list[used++] = *isa;
+        }
+        if (letters || isa[1] == '_' || isa[1] == '\0') {
+            list[used++] = '\0';
+        }
+    }
+    return used;
+}

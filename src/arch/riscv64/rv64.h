@@ -17,6 +17,13 @@
 #include "irqchip/vimsic.h"
 #include "irqchip/vplic.h"
 
+/* What was typed for a VM that has no UART, and waits for SBI's console_read. */
+struct rv64_typed {
+    struct spinlock lock;
+    unsigned count;
+    char bytes[32];
+};
+
 /* Registers that every exit saves. cpu_entry.S knows the offsets; the assertions in arch.c hold them together. */
 struct rv64_frame {
     uint64_t x[32]; /* x[0] is always 0 */
@@ -143,6 +150,7 @@ struct rv64_vm {
     struct vplic plic;
     struct vaplic aplic;
     struct vimsic imsic;
+    struct rv64_typed typed;
 };
 
 static inline struct rv64_vcpu *rv64_vcpu(struct axvm_vcpu *vcpu)

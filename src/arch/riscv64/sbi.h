@@ -113,6 +113,11 @@ extern const struct sbi_extension sbi_hsm, sbi_srst, sbi_susp, sbi_dbcn;
 /* Of several vCPUs that ask at once the first decides; the others just stop. */
 int sbi_system_down(struct rv64_vcpu *v, enum axvm_system_event event);
 
+/* sbi_console.c: what is typed (struct axvm_arch); the first byte of it, -1: there is none; and it is forgotten. */
+size_t sbi_console_input(struct axvm *vm, const char *bytes, size_t count);
+int sbi_console_getchar(struct rv64_vm *vm);
+void sbi_console_reset(struct rv64_vm *vm);
+
 /* sbi_legacy.c: extensions 0 to 8, which return nothing in a1. */
 int sbi_legacy(struct rv64_vcpu *v, uint64_t eid);
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * SBI's debug console (DBCN). What the guest writes goes to its console; what is typed there goes to the emulated UART,
- * and there is nothing to read here.
+ * SBI's debug console (DBCN). What the guest writes goes to its console; what is typed there can be read here if it has
+ * no UART.
  */
 #include "arch/riscv64/sbi.h"
 #include "lib/host.h"
+#include <string.h>
 
 /* A write does so much at once, that it doesn't keep the host's interrupts off: the guest asks again for the rest. */
 #define CHUNK 256U
@@ -34,9 +35,63 @@ static int console_write(struct rv64_vcpu *v)
     return sbi_return(v, SBI_SUCCESS, size);
 }
 
+size_t sbi_console_input(struct axvm *vm, const char *bytes, size_t count)
+{
+    struct rv64_typed *typed = &rv64_vm(vm)->typed;
+
+    spin_lock(&typed->lock);
+    count = count < sizeof(typed->bytes) - typed->count ? count : sizeof(typed->bytes) - typed->count;
+    memcpy(typed->bytes + typed->count, bytes, count);
+    typed->count += (unsigned)count;
+    spin_unlock(&typed->lock);
+    return count;
+}
+
+void sbi_console_reset(struct rv64_vm *vm)
+{
+    spin_lock(&vm->typed.lock);
+    vm->typed.count = 0;
+    spin_unlock(&vm->typed.lock);
+}
+
+static void consume(struct rv64_typed *typed, unsigned count)
+{
+    typed->count -= count;
+    memmove(typed->bytes, typed->bytes + count, typed->count);
+}
+
+int sbi_console_getchar(struct rv64_vm *vm)
+{
+    struct rv64_typed *typed = &vm->typed;
+    int c = -1;
+
+    spin_lock(&typed->lock);
+    if (typed->count != 0) {
+        c = (uint8_t)typed->bytes[0];
+        consume(typed, 1);
+    }
+    spin_unlock(&typed->lock);
+    return c;
+}
+
+/* It doesn't wait. Bytes that couldn't be written stay. */
 static int console_read(struct rv64_vcpu *v)
 {
-    return sbi_error(v, is_shared_memory(v) ? SBI_SUCCESS : SBI_ERR_INVALID_PARAM);
+    struct rv64_typed *typed = &rv64_vm(v->base.vm)->typed;
+    unsigned count;
+    int error;
+
+    if (!is_shared_memory(v)) {
+        return sbi_error(v, SBI_ERR_INVALID_PARAM);
+    }
+    spin_lock(&typed->lock);
+    count = sbi_arg(v, 0) < typed->count ? (unsigned)sbi_arg(v, 0) : typed->count;
+    error = count == 0 ? AXVM_OK : addrspace_write(&v->base.vm->as, gpa(sbi_arg(v, 1)), typed->bytes, count);
+    if (error == AXVM_OK) {
+        consume(typed, count);
+    }
+    spin_unlock(&typed->lock);
+    return error == AXVM_OK ? sbi_return(v, SBI_SUCCESS, count) : sbi_error(v, SBI_ERR_INVALID_PARAM);
 }
 
 static int console_write_byte(struct rv64_vcpu *v)

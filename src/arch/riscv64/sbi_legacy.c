@@ -27,10 +27,9 @@ static int console_putchar(struct rv64_vcpu *v)
     return result(v, SBI_SUCCESS);
 }
 
-/* What is typed goes to the emulated UART. */
 static int console_getchar(struct rv64_vcpu *v)
 {
-    return result(v, -1);
+    return result(v, sbi_console_getchar(rv64_vm(v->base.vm)));
 }
 
 static int clear_ipi(struct rv64_vcpu *v)
