@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "device/goldfish_rtc.h"
 
-#include "support/fake_vm.h"
+#include "support/one_device.h"
 #include "support/random.h"
 
-#include <libfdt.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,8 +11,6 @@
 
 #include <cmocka.h>
 
-#define BASE UINT64_C(0x20000000)
-#define IRQ 51U
 #define NS UINT64_C(1000000000) /* a second */
 #define EPOCH (UINT64_C(1700000000) * NS)
 #define SECOND FAKE_TICK_HZ
@@ -24,37 +21,12 @@ enum {
     ALARM_STATUS = 0x18, CLEAR_INTERRUPT = 0x1c,
 };
 
-static struct axvm *vm;
-
 static int setup(void **state)
 {
-    struct axvm_emu_config config = {.name = "rtc", .base = {BASE}, .length = 0x1000, .irq = IRQ, .type = AXVM_EMU_RTC,
-                                     .cfg = {EPOCH / NS}, .cfg_count = 1};
-    int error = fake_vm_setup(state);
+    struct axvm_emu_config config = {
+        .name = "rtc", .length = 0x1000, .type = AXVM_EMU_RTC, .cfg = {EPOCH / NS}, .cfg_count = 1};
 
-    fake_hal_set_ticks(12345);
-    vm = fake_vm_load(1);
-    error |= goldfish_rtc_create(vm, &config);
-    return error;
-}
-
-static int teardown(void **state)
-{
-    fake_vm_end(vm);
-    return fake_vm_teardown(state);
-}
-
-static uint32_t rd(unsigned offset)
-{
-    uint64_t value;
-
-    assert_int_equal(bus_read(&vm->buses[AXVM_SPACE_MMIO], vm->vcpus[0], BASE + offset, 4, &value), AXVM_OK);
-    return (uint32_t)value;
-}
-
-static void wr(unsigned offset, uint32_t value)
-{
-    assert_int_equal(bus_write(&vm->buses[AXVM_SPACE_MMIO], vm->vcpus[0], BASE + offset, 4, value), AXVM_OK);
+    return one_device_setup(state, goldfish_rtc_create, config, 4);
 }
 
 /* As drivers do it: reading, the low half comes first; writing, the high one. */
@@ -77,11 +49,6 @@ static void wr_alarm(uint64_t ns)
     wr(ALARM_LOW, (uint32_t)ns);
 }
 
-static bool line(void)
-{
-    return fake_vm(vm)->wired >> (IRQ - FAKE_IRQ_MIN) & 1;
-}
-
 static void it_counts_nanoseconds_from_its_base(void **state)
 {
     (void)state;
@@ -96,15 +63,16 @@ static void it_counts_nanoseconds_from_its_base(void **state)
 
 static void without_a_base_time_it_begins_with_the_hosts(void **state)
 {
-    struct axvm_emu_config config = {.name = "rtc", .base = {BASE + 0x1000}, .length = 0x1000, .type = AXVM_EMU_RTC};
+    struct axvm_emu_config config = {
+        .name = "rtc", .base = {DEVICE_BASE + 0x1000}, .length = 0x1000, .type = AXVM_EMU_RTC};
     uint64_t low, high;
 
     (void)state;
     fake_hal_advance(77 * SECOND);
-    assert_int_equal(goldfish_rtc_create(vm, &config), AXVM_OK);
+    assert_int_equal(goldfish_rtc_create(device_vm, &config), AXVM_OK);
     fake_hal_advance(2 * SECOND);
-    assert_int_equal(bus_read(&vm->buses[AXVM_SPACE_MMIO], vm->vcpus[0], BASE + 0x1000, 4, &low), AXVM_OK);
-    assert_int_equal(bus_read(&vm->buses[AXVM_SPACE_MMIO], vm->vcpus[0], BASE + 0x1004, 4, &high), AXVM_OK);
+    assert_int_equal(rd_sized(0x1000, 4, &low), AXVM_OK);
+    assert_int_equal(rd_sized(0x1004, 4, &high), AXVM_OK);
     assert_int_equal(high << 32 | low, FAKE_WALL_CLOCK + 2 * NS);
 }
 
@@ -291,8 +259,6 @@ static void an_alarm_does_not_outlive_the_vm(void **state)
 
 static void reset_takes_the_alarm_back_and_the_time_goes_on(void **state)
 {
-    struct axvm_device *device = bus_find(&vm->buses[AXVM_SPACE_MMIO], BASE, 1);
-
     (void)state;
     wr(IRQ_ENABLED, 1);
     wr_alarm(EPOCH + NS);
@@ -301,7 +267,7 @@ static void reset_takes_the_alarm_back_and_the_time_goes_on(void **state)
     wr_time(UINT64_C(5) << 32);
     (void)rd_time();
     wr_alarm(EPOCH);
-    device->ops->reset(device);
+    device_reset();
     assert_false(line());
     assert_int_equal(fake_hal_timers(0), 0);
     assert_int_equal(rd(TIME_HIGH), 0);
@@ -316,7 +282,6 @@ static void reset_takes_the_alarm_back_and_the_time_goes_on(void **state)
 
 static void only_aligned_words_are_accessible(void **state)
 {
-    struct bus *bus = &vm->buses[AXVM_SPACE_MMIO];
     uint64_t value;
 
     (void)state;
@@ -324,8 +289,8 @@ static void only_aligned_words_are_accessible(void **state)
         for (unsigned offset = IRQ_ENABLED; offset < IRQ_ENABLED + 4; offset++) {
             bool right = size == 4 && offset == IRQ_ENABLED;
 
-            assert_int_equal(bus_read(bus, vm->vcpus[0], BASE + offset, size, &value) == AXVM_OK, right);
-            assert_int_equal(bus_write(bus, vm->vcpus[0], BASE + offset, size, 1) == AXVM_OK, right);
+            assert_int_equal(rd_sized(offset, size, &value) == AXVM_OK, right);
+            assert_int_equal(wr_sized(offset, size, 1) == AXVM_OK, right);
             assert_int_equal(rd(IRQ_ENABLED), right);
             wr(IRQ_ENABLED, 0);
         }
@@ -348,7 +313,6 @@ static void what_is_not_a_register_reads_as_zero(void **state)
 /* Whatever is done to it: the line stays up until it is cleared or masked, and follows the mask. */
 static void it_survives_any_access(void **state)
 {
-    struct bus *bus = &vm->buses[AXVM_SPACE_MMIO];
     bool was;
 
     (void)state;
@@ -359,9 +323,9 @@ static void it_survives_any_access(void **state)
         uint64_t value = random_below(2) != 0 ? random_u64() : (uint32_t)rd_time() + random_below(100000000);
 
         if (random_below(8) != 0) {
-            (void)bus_write(bus, vm->vcpus[0], BASE + offset, random_below(8) != 0 ? 4 : size, value);
+            (void)wr_sized(offset, random_below(8) != 0 ? 4 : size, value);
         } else {
-            (void)bus_read(bus, vm->vcpus[0], BASE + offset, size, &value);
+            (void)rd_sized(offset, size, &value);
         }
         was = line();
         fake_hal_advance(random_below(SECOND));
@@ -376,32 +340,13 @@ static void it_survives_any_access(void **state)
 
 static void the_device_tree_describes_it(void **state)
 {
-    struct axvm_device *device = bus_find(&vm->buses[AXVM_SPACE_MMIO], BASE, 1);
-    char fdt[1024];
-    const fdt32_t *cells;
-    int node, length;
-
     (void)state;
-    assert_int_equal(fdt_create(fdt, sizeof(fdt)), 0);
-    fdt_finish_reservemap(fdt);
-    fdt_begin_node(fdt, "");
-    assert_int_equal(device->ops->fdt_node(device, fdt), 0);
-    fdt_end_node(fdt);
-    assert_int_equal(fdt_finish(fdt), 0);
-    node = fdt_path_offset(fdt, "/rtc@20000000");
-    assert_true(node > 0);
-    assert_int_equal(fdt_node_check_compatible(fdt, node, "google,goldfish-rtc"), 0);
-    cells = fdt_getprop(fdt, node, "interrupts", &length);
-    assert_int_equal(length, 4); /* as the fake architecture writes it */
-    assert_int_equal(fdt32_to_cpu(cells[0]), IRQ);
-    cells = fdt_getprop(fdt, node, "reg", &length);
-    assert_int_equal(fdt32_to_cpu(cells[1]), BASE);
-    assert_int_equal(fdt32_to_cpu(cells[3]), 0x1000);
+    described("rtc", "google,goldfish-rtc");
 }
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, one_device_teardown)
     const struct CMUnitTest tests[] = {
         TEST(it_counts_nanoseconds_from_its_base),
         TEST(without_a_base_time_it_begins_with_the_hosts),

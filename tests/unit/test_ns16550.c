@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "device/ns16550.h"
 
-#include "support/fake_vm.h"
+#include "support/one_device.h"
 #include "support/random.h"
 
-#include <libfdt.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,8 +13,6 @@
 
 #include <cmocka.h>
 
-#define BASE UINT64_C(0x20000000)
-#define IRQ 50U
 
 enum { RBR = 0, THR = 0, DLL = 0, IER = 1, DLM = 1, IIR = 2, FCR = 2, LCR = 3, MCR = 4, LSR = 5, MSR = 6, SCR = 7 };
 enum { RX = 0x1, THRI = 0x2, LINE = 0x4, MODEM = 0x8 };
@@ -27,53 +24,11 @@ enum { DTR = 0x1, RTS = 0x2, OUT1 = 0x4, OUT2 = 0x8, LOOP = 0x10 };
 enum { DR = 0x1, OE = 0x2, THRE = 0x20, TEMT = 0x40 };
 enum { DCTS = 0x1, DDSR = 0x2, TERI = 0x4, DDCD = 0x8, CTS = 0x10, DSR = 0x20, RI = 0x40, DCD = 0x80 };
 
-static struct axvm *vm;
-
 static int setup(void **state)
 {
-    struct axvm_emu_config config = {.name = "uart", .base = {BASE}, .length = 0x100, .irq = IRQ,
-                                     .type = AXVM_EMU_CONSOLE};
-    int error = fake_vm_setup(state);
+    struct axvm_emu_config config = {.name = "uart", .length = 0x100, .type = AXVM_EMU_CONSOLE};
 
-    vm = fake_vm_load(1);
-    error |= ns16550_create(vm, &config);
-    return error;
-}
-
-static int teardown(void **state)
-{
-    fake_vm_end(vm);
-    return fake_vm_teardown(state);
-}
-
-static uint64_t rd_sized(uint64_t offset, unsigned size)
-{
-    uint64_t value;
-
-    assert_int_equal(bus_read(&vm->buses[AXVM_SPACE_MMIO], vm->vcpus[0], BASE + offset, size, &value), AXVM_OK);
-    return value;
-}
-
-static uint8_t rd(unsigned offset)
-{
-    return (uint8_t)rd_sized(offset, 1);
-}
-
-static void wr(unsigned offset, unsigned value)
-{
-    assert_int_equal(bus_write(&vm->buses[AXVM_SPACE_MMIO], vm->vcpus[0], BASE + offset, 1, value), AXVM_OK);
-}
-
-static bool line(void)
-{
-    return fake_vm(vm)->wired >> (IRQ - FAKE_IRQ_MIN) & 1;
-}
-
-static size_t type(const char *text)
-{
-    struct axvm_device *device = bus_find(&vm->buses[AXVM_SPACE_MMIO], BASE, 1);
-
-    return device->ops->input(device, text, strlen(text));
+    return one_device_setup(state, ns16550_create, config, 1);
 }
 
 /* ---- Transmitter ---- */
@@ -85,7 +40,7 @@ static void what_is_written_comes_out_in_order(void **state)
         assert_int_equal(rd(LSR), THRE | TEMT);
         wr(THR, (uint8_t)*c);
     }
-    assert_string_equal(fake_hal_console(vm->id), "hello\n");
+    assert_string_equal(fake_hal_console(device_vm->id), "hello\n");
     assert_int_equal(rd(LSR), THRE | TEMT);
 }
 
@@ -251,7 +206,7 @@ static void loopback_gives_back_what_is_sent_and_nothing_else(void **state)
     assert_int_equal(rd(LSR), THRE | TEMT | DR);
     assert_int_equal(rd(RBR), 'x');
     assert_int_equal(rd(LSR), THRE | TEMT);
-    assert_string_equal(fake_hal_console(vm->id), "");
+    assert_string_equal(fake_hal_console(device_vm->id), "");
     wr(MCR, 0);
     assert_int_equal(type("a"), 1);
 }
@@ -373,7 +328,7 @@ static void dlab_shows_the_divisor(void **state)
     assert_int_equal(rd(DLM), 0x12);
     wr(LCR, WLEN8);
     assert_int_equal(rd(IER), RX);
-    assert_string_equal(fake_hal_console(vm->id), "");
+    assert_string_equal(fake_hal_console(device_vm->id), "");
     type("a");
     wr(LCR, DLAB);
     assert_int_equal(rd(RBR), 0x34); /* and not the character */
@@ -388,7 +343,7 @@ static void the_status_registers_and_what_lies_behind_ignore_writes(void **state
 
     (void)state;
     for (size_t i = 0; i < sizeof(offsets) / sizeof(offsets[0]); i++) {
-        uint8_t before = rd(offsets[i]);
+        uint32_t before = rd(offsets[i]);
 
         wr(offsets[i], (uint8_t)~before);
         assert_int_equal(rd(offsets[i]), before);
@@ -398,23 +353,23 @@ static void the_status_registers_and_what_lies_behind_ignore_writes(void **state
 
 static void a_wider_access_sees_the_register_that_it_begins_at(void **state)
 {
-    struct bus *bus = &vm->buses[AXVM_SPACE_MMIO];
+    uint64_t value;
 
     (void)state;
     for (unsigned size = 2; size <= 8; size *= 2) {
-        bus_write(bus, vm->vcpus[0], BASE + SCR, size, 0x1122334455667700 + size);
-        assert_int_equal(rd_sized(SCR, size), size);
-        bus_write(bus, vm->vcpus[0], BASE + THR, size, 0x1122334455667700 + 'a');
-        assert_int_equal(rd_sized(LSR, size), THRE | TEMT);
+        wr_sized(SCR, size, 0x1122334455667700 + size);
+        assert_int_equal(rd_sized(SCR, size, &value), AXVM_OK);
+        assert_int_equal(value, size);
+        wr_sized(THR, size, 0x1122334455667700 + 'a');
+        assert_int_equal(rd_sized(LSR, size, &value), AXVM_OK);
+        assert_int_equal(value, THRE | TEMT);
         assert_int_equal(rd(IER), 0);
     }
-    assert_string_equal(fake_hal_console(vm->id), "aaa");
+    assert_string_equal(fake_hal_console(device_vm->id), "aaa");
 }
 
 static void reset_forgets_everything(void **state)
 {
-    struct axvm_device *device = bus_find(&vm->buses[AXVM_SPACE_MMIO], BASE, 1);
-
     wr(LCR, DLAB);
     wr(DLL, 0);
     wr(LCR, WLEN8);
@@ -426,7 +381,7 @@ static void reset_forgets_everything(void **state)
         wr(THR, i);
     }
     assert_true(line());
-    device->ops->reset(device);
+    device_reset();
     assert_false(line());
     it_is_as_after_power_on(state);
     assert_int_equal(rd(RBR), 0);
@@ -437,20 +392,18 @@ static void reset_forgets_everything(void **state)
 /* Whatever is done to it, its line follows from its registers, and no character is invented. */
 static void it_survives_any_access(void **state)
 {
-    struct bus *bus = &vm->buses[AXVM_SPACE_MMIO];
-
     (void)state;
     random_start("ns16550");
     for (int i = 0; i < 100000; i++) {
         unsigned size = 1U << random_below(4);
         uint64_t offset = random_below(16) != 0 ? random_below(8) : random_below(0x100 - 8);
         uint64_t value;
-        uint8_t iir;
+        uint32_t iir;
 
         if (random_below(2) != 0) {
-            bus_write(bus, vm->vcpus[0], BASE + offset, size, random_u64());
+            wr_sized(offset, size, random_u64());
         } else {
-            bus_read(bus, vm->vcpus[0], BASE + offset, size, &value);
+            rd_sized(offset, size, &value);
             assert_true(value <= 0xff);
         }
         if (random_below(8) == 0) {
@@ -471,43 +424,23 @@ static void it_survives_any_access(void **state)
 
 static void the_device_tree_describes_it(void **state)
 {
-    struct axvm_device *device = bus_find(&vm->buses[AXVM_SPACE_MMIO], BASE, 1);
-    char fdt[1024];
-    const fdt32_t *cells;
-    int node, length;
+    int node = described("serial", "ns16550a");
 
     (void)state;
-    assert_int_equal(fdt_create(fdt, sizeof(fdt)), 0);
-    fdt_finish_reservemap(fdt);
-    fdt_begin_node(fdt, "");
-    assert_int_equal(device->ops->fdt_node(device, fdt), 0);
-    fdt_end_node(fdt);
-    assert_int_equal(fdt_finish(fdt), 0);
-    node = fdt_path_offset(fdt, "/serial@20000000");
-    assert_true(node > 0);
-    assert_int_equal(fdt_node_check_compatible(fdt, node, "ns16550a"), 0);
-    cells = fdt_getprop(fdt, node, "interrupts", &length);
-    assert_int_equal(length, 4); /* as the fake architecture writes it */
-    assert_int_equal(fdt32_to_cpu(cells[0]), IRQ);
-    cells = fdt_getprop(fdt, node, "clock-frequency", &length);
-    assert_int_equal(fdt32_to_cpu(cells[0]), 3686400);
-    cells = fdt_getprop(fdt, node, "reg", &length);
-    assert_int_equal(length, 16);
-    assert_int_equal(fdt32_to_cpu(cells[1]), BASE);
-    assert_int_equal(fdt32_to_cpu(cells[3]), 0x100);
+    assert_int_equal(described_cell(node, "clock-frequency", 0, 1), 3686400);
 }
 
 static void creation_fails_cleanly(void **state)
 {
-    struct axvm_emu_config config = {.name = "uart", .base = {BASE + 0x80}, .length = 0x100};
+    struct axvm_emu_config config = {.name = "uart", .base = {DEVICE_BASE + 0x80}, .length = 0x100};
 
     (void)state;
-    assert_int_equal(ns16550_create(vm, &config), AXVM_EEXIST);
+    assert_int_equal(ns16550_create(device_vm, &config), AXVM_EEXIST);
 }
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, one_device_teardown)
     const struct CMUnitTest tests[] = {
         TEST(what_is_written_comes_out_in_order),
         TEST(it_is_as_after_power_on),

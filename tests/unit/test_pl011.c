@@ -2,10 +2,9 @@
 #include "device/pl011.h"
 
 #include "core/guest_fdt.h"
-#include "support/fake_vm.h"
+#include "support/one_device.h"
 #include "support/random.h"
 
-#include <libfdt.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,8 +14,6 @@
 
 #include <cmocka.h>
 
-#define BASE UINT64_C(0x20000000)
-#define IRQ 50U
 
 enum {
     DR = 0x00, RSR = 0x04, FR = 0x18, ILPR = 0x20, IBRD = 0x24, FBRD = 0x28, LCR_H = 0x2c, CR = 0x30, IFLS = 0x34,
@@ -29,48 +26,11 @@ enum { CTS = 0x1, DSR = 0x2, DCD = 0x4, BUSY = 0x8, RXFE = 0x10, TXFF = 0x20, RX
 enum { INT_RI = 0x1, INT_CTS = 0x2, INT_DCD = 0x4, INT_DSR = 0x8, INT_RX = 0x10, INT_TX = 0x20, INT_RT = 0x40,
        INT_OE = 0x400, INT_ALL = 0x7ff };
 
-static struct axvm *vm;
-
 static int setup(void **state)
 {
-    struct axvm_emu_config config = {.name = "uart", .base = {BASE}, .length = 0x1000, .irq = IRQ,
-                                     .type = AXVM_EMU_CONSOLE};
-    int error = fake_vm_setup(state);
+    struct axvm_emu_config config = {.name = "uart", .length = 0x1000, .type = AXVM_EMU_CONSOLE};
 
-    vm = fake_vm_load(1);
-    error |= pl011_create(vm, &config);
-    return error;
-}
-
-static int teardown(void **state)
-{
-    fake_vm_end(vm);
-    return fake_vm_teardown(state);
-}
-
-static uint32_t rd(unsigned offset)
-{
-    uint64_t value;
-
-    assert_int_equal(bus_read(&vm->buses[AXVM_SPACE_MMIO], vm->vcpus[0], BASE + offset, 4, &value), AXVM_OK);
-    return (uint32_t)value;
-}
-
-static void wr(unsigned offset, uint32_t value)
-{
-    assert_int_equal(bus_write(&vm->buses[AXVM_SPACE_MMIO], vm->vcpus[0], BASE + offset, 4, value), AXVM_OK);
-}
-
-static bool line(void)
-{
-    return fake_vm(vm)->wired >> (IRQ - FAKE_IRQ_MIN) & 1;
-}
-
-static size_t type(const char *text)
-{
-    struct axvm_device *device = bus_find(&vm->buses[AXVM_SPACE_MMIO], BASE, 1);
-
-    return device->ops->input(device, text, strlen(text));
+    return one_device_setup(state, pl011_create, config, 4);
 }
 
 static void fifo_on(void)
@@ -85,7 +45,7 @@ static void what_is_written_comes_out_in_order(void **state)
         assert_int_equal(rd(FR) & (TXFF | BUSY), 0);
         wr(DR, (uint8_t)*c | 0xffffff00U);
     }
-    assert_string_equal(fake_hal_console(vm->id), "hello\n");
+    assert_string_equal(fake_hal_console(device_vm->id), "hello\n");
     assert_int_equal(rd(FR) & (TXFE | TXFF | BUSY), TXFE);
 }
 
@@ -123,10 +83,10 @@ static void while_the_transmitter_is_off_characters_wait_in_the_fifo(void **stat
     }
     assert_int_equal(rd(FR) & TXFF, TXFF);
     wr(DR, '!'); /* finds no room */
-    assert_string_equal(fake_hal_console(vm->id), "");
+    assert_string_equal(fake_hal_console(device_vm->id), "");
     assert_int_equal(rd(RIS) & INT_TX, 0);
     wr(CR, UARTEN | TXE);
-    assert_string_equal(fake_hal_console(vm->id), "abcdefghijklmnopqrstuvwxyzabcdef");
+    assert_string_equal(fake_hal_console(device_vm->id), "abcdefghijklmnopqrstuvwxyzabcdef");
     assert_int_equal(rd(FR) & (BUSY | TXFE | TXFF), TXFE);
     assert_int_equal(rd(RIS) & INT_TX, INT_TX);
 }
@@ -308,7 +268,7 @@ static void turning_the_fifos_off_empties_them(void **state)
     assert_int_equal(rd(FR) & (RXFE | TXFE | BUSY), RXFE | TXFE);
     assert_false(line());
     wr(CR, UARTEN | TXE);
-    assert_string_equal(fake_hal_console(vm->id), "");
+    assert_string_equal(fake_hal_console(device_vm->id), "");
 }
 
 static void registers_keep_only_the_bits_they_have(void **state)
@@ -343,48 +303,43 @@ static void read_only_and_unknown_registers_ignore_writes(void **state)
 
 static void reset_forgets_everything(void **state)
 {
-    struct axvm_device *device = bus_find(&vm->buses[AXVM_SPACE_MMIO], BASE, 1);
-
     fifo_on();
     wr(IMSC, INT_ALL);
     type("abc");
     assert_true(line());
     wr(CR, UARTEN);
     wr(DR, 'x');
-    device->ops->reset(device);
+    device_reset();
     assert_false(line());
     it_is_on_from_the_start_as_a_boot_loader_leaves_it(state);
 }
 
 static void narrow_accesses_work_and_wide_ones_do_nothing(void **state)
 {
-    struct bus *bus = &vm->buses[AXVM_SPACE_MMIO];
     uint64_t value;
 
     (void)state;
     fifo_on();
-    bus_write(bus, vm->vcpus[0], BASE + DR, 1, 'a');
-    bus_write(bus, vm->vcpus[0], BASE + DR, 2, 'b');
-    assert_string_equal(fake_hal_console(vm->id), "ab");
+    wr_sized(DR, 1, 'a');
+    wr_sized(DR, 2, 'b');
+    assert_string_equal(fake_hal_console(device_vm->id), "ab");
     type("cd");
-    bus_read(bus, vm->vcpus[0], BASE + DR, 1, &value);
+    rd_sized(DR, 1, &value);
     assert_int_equal(value, 'c');
-    bus_read(bus, vm->vcpus[0], BASE + DR + 1, 1, &value);
+    rd_sized(DR + 1, 1, &value);
     assert_int_equal(value, 0);
-    bus_read(bus, vm->vcpus[0], BASE + DR, 8, &value);
+    rd_sized(DR, 8, &value);
     assert_int_equal(value, 0);
-    bus_write(bus, vm->vcpus[0], BASE + DR, 8, 'x');
-    bus_write(bus, vm->vcpus[0], BASE + DR + 2, 2, 'x');
-    assert_string_equal(fake_hal_console(vm->id), "ab");
-    bus_read(bus, vm->vcpus[0], BASE + DR, 2, &value);
+    wr_sized(DR, 8, 'x');
+    wr_sized(DR + 2, 2, 'x');
+    assert_string_equal(fake_hal_console(device_vm->id), "ab");
+    rd_sized(DR, 2, &value);
     assert_int_equal(value, 'd');
 }
 
 /* Whatever is done to it, its line and FR follow from its registers, and no character is invented. */
 static void it_survives_any_access(void **state)
 {
-    struct bus *bus = &vm->buses[AXVM_SPACE_MMIO];
-
     (void)state;
     random_start("pl011");
     for (int i = 0; i < 100000; i++) {
@@ -393,9 +348,9 @@ static void it_survives_any_access(void **state)
         uint64_t value;
 
         if (random_below(2) != 0) {
-            bus_write(bus, vm->vcpus[0], BASE + offset, size, random_u64());
+            wr_sized(offset, size, random_u64());
         } else {
-            bus_read(bus, vm->vcpus[0], BASE + offset, size, &value);
+            rd_sized(offset, size, &value);
         }
         if (random_below(8) == 0) {
             assert_true(type("0123456789012345678901234567890123456789") <= 32);
@@ -407,43 +362,26 @@ static void it_survives_any_access(void **state)
 
 static void the_device_tree_describes_it(void **state)
 {
-    struct axvm_device *device = bus_find(&vm->buses[AXVM_SPACE_MMIO], BASE, 1);
-    char fdt[1024];
-    const fdt32_t *cells;
-    int node, length;
+    int node = described("pl011", "arm,pl011");
 
     (void)state;
-    assert_int_equal(fdt_create(fdt, sizeof(fdt)), 0);
-    fdt_finish_reservemap(fdt);
-    fdt_begin_node(fdt, "");
-    assert_int_equal(device->ops->fdt_node(device, fdt), 0);
-    fdt_end_node(fdt);
-    assert_int_equal(fdt_finish(fdt), 0);
-    node = fdt_path_offset(fdt, "/pl011@20000000");
-    assert_true(node > 0);
-    assert_int_equal(fdt_node_check_compatible(fdt, node, "arm,pl011"), 0);
-    assert_int_equal(fdt_node_check_compatible(fdt, node, "arm,primecell"), 0);
-    cells = fdt_getprop(fdt, node, "interrupts", &length);
-    assert_int_equal(length, 4); /* as the fake architecture writes it */
-    assert_int_equal(fdt32_to_cpu(cells[0]), IRQ);
-    cells = fdt_getprop(fdt, node, "clocks", &length);
-    assert_int_equal(length, 8);
-    assert_int_equal(fdt32_to_cpu(cells[0]), GUEST_FDT_CLOCK);
-    assert_int_equal(fdt_stringlist_search(fdt, node, "clock-names", "uartclk"), 0);
-    assert_int_equal(fdt_stringlist_search(fdt, node, "clock-names", "apb_pclk"), 1);
+    assert_true(described_string(node, "compatible", 1, "arm,primecell"));
+    assert_int_equal(described_cell(node, "clocks", 0, 2), GUEST_FDT_CLOCK);
+    assert_true(described_string(node, "clock-names", 0, "uartclk"));
+    assert_true(described_string(node, "clock-names", 1, "apb_pclk"));
 }
 
 static void creation_fails_cleanly(void **state)
 {
-    struct axvm_emu_config config = {.name = "uart", .base = {BASE + 0x800}, .length = 0x1000};
+    struct axvm_emu_config config = {.name = "uart", .base = {DEVICE_BASE + 0x800}, .length = 0x1000};
 
     (void)state;
-    assert_int_equal(pl011_create(vm, &config), AXVM_EEXIST);
+    assert_int_equal(pl011_create(device_vm, &config), AXVM_EEXIST);
 }
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, one_device_teardown)
     const struct CMUnitTest tests[] = {
         TEST(what_is_written_comes_out_in_order),
         TEST(it_is_on_from_the_start_as_a_boot_loader_leaves_it),

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "device/pl031.h"
 
-#include "support/fake_vm.h"
+#include "support/one_device.h"
 #include "support/random.h"
 
-#include <libfdt.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,49 +11,17 @@
 
 #include <cmocka.h>
 
-#define BASE UINT64_C(0x20000000)
-#define IRQ 51U
 #define EPOCH 1700000000U
 #define SECOND FAKE_TICK_HZ
 
 enum { DR = 0x00, MR = 0x04, LR = 0x08, CR = 0x0c, IMSC = 0x10, RIS = 0x14, MIS = 0x18, ICR = 0x1c };
 
-static struct axvm *vm;
-
 static int setup(void **state)
 {
-    struct axvm_emu_config config = {.name = "rtc", .base = {BASE}, .length = 0x1000, .irq = IRQ, .type = AXVM_EMU_RTC,
-                                     .cfg = {EPOCH}, .cfg_count = 1};
-    int error = fake_vm_setup(state);
+    struct axvm_emu_config config = {
+        .name = "rtc", .length = 0x1000, .type = AXVM_EMU_RTC, .cfg = {EPOCH}, .cfg_count = 1};
 
-    fake_hal_set_ticks(12345);
-    vm = fake_vm_load(1);
-    error |= pl031_create(vm, &config);
-    return error;
-}
-
-static int teardown(void **state)
-{
-    fake_vm_end(vm);
-    return fake_vm_teardown(state);
-}
-
-static uint32_t rd(unsigned offset)
-{
-    uint64_t value;
-
-    assert_int_equal(bus_read(&vm->buses[AXVM_SPACE_MMIO], vm->vcpus[0], BASE + offset, 4, &value), AXVM_OK);
-    return (uint32_t)value;
-}
-
-static void wr(unsigned offset, uint32_t value)
-{
-    assert_int_equal(bus_write(&vm->buses[AXVM_SPACE_MMIO], vm->vcpus[0], BASE + offset, 4, value), AXVM_OK);
-}
-
-static bool line(void)
-{
-    return fake_vm(vm)->wired >> (IRQ - FAKE_IRQ_MIN) & 1;
+    return one_device_setup(state, pl031_create, config, 4);
 }
 
 static void it_counts_seconds_from_its_base(void **state)
@@ -72,14 +39,15 @@ static void it_counts_seconds_from_its_base(void **state)
 
 static void without_a_base_time_it_begins_with_the_hosts(void **state)
 {
-    struct axvm_emu_config config = {.name = "rtc", .base = {BASE + 0x1000}, .length = 0x1000, .type = AXVM_EMU_RTC};
+    struct axvm_emu_config config = {
+        .name = "rtc", .base = {DEVICE_BASE + 0x1000}, .length = 0x1000, .type = AXVM_EMU_RTC};
     uint64_t value;
 
     (void)state;
     fake_hal_advance(77 * SECOND);
-    assert_int_equal(pl031_create(vm, &config), AXVM_OK);
+    assert_int_equal(pl031_create(device_vm, &config), AXVM_OK);
     fake_hal_advance(2 * SECOND);
-    assert_int_equal(bus_read(&vm->buses[AXVM_SPACE_MMIO], vm->vcpus[0], BASE + 0x1000, 4, &value), AXVM_OK);
+    assert_int_equal(rd_sized(0x1000, 4, &value), AXVM_OK);
     assert_int_equal(value, FAKE_WALL_CLOCK / 1000000000 + 2);
 }
 
@@ -195,15 +163,13 @@ static void an_alarm_does_not_outlive_the_vm(void **state)
 
 static void reset_takes_the_alarm_back_and_the_time_goes_on(void **state)
 {
-    struct axvm_device *device = bus_find(&vm->buses[AXVM_SPACE_MMIO], BASE, 1);
-
     (void)state;
     wr(IMSC, 1);
     wr(LR, 5);
     wr(MR, 6);
     fake_hal_advance(2 * SECOND);
     assert_true(line());
-    device->ops->reset(device);
+    device_reset();
     assert_false(line());
     assert_int_equal(rd(DR), EPOCH + 2);
     assert_int_equal(rd(MR), 0);
@@ -225,16 +191,15 @@ static void drivers_recognize_it(void **state)
 
 static void registers_read_back_and_ignore_what_is_not_a_word(void **state)
 {
-    struct bus *bus = &vm->buses[AXVM_SPACE_MMIO];
     uint64_t value;
 
     (void)state;
     wr(MR, 0x12345678);
-    bus_write(bus, vm->vcpus[0], BASE + MR, 2, 1);
-    bus_write(bus, vm->vcpus[0], BASE + MR, 8, 1);
-    bus_write(bus, vm->vcpus[0], BASE + MR + 2, 4, 1);
+    wr_sized(MR, 2, 1);
+    wr_sized(MR, 8, 1);
+    wr_sized(MR + 2, 4, 1);
     assert_int_equal(rd(MR), 0x12345678);
-    bus_read(bus, vm->vcpus[0], BASE + MR, 8, &value);
+    rd_sized(MR, 8, &value);
     assert_int_equal(value, 0);
     wr(IMSC, UINT32_MAX);
     assert_int_equal(rd(IMSC), 1);
@@ -246,8 +211,6 @@ static void registers_read_back_and_ignore_what_is_not_a_word(void **state)
 
 static void it_survives_any_access(void **state)
 {
-    struct bus *bus = &vm->buses[AXVM_SPACE_MMIO];
-
     (void)state;
     random_start("pl031");
     for (int i = 0; i < 100000; i++) {
@@ -257,9 +220,9 @@ static void it_survives_any_access(void **state)
 
         if (random_below(2) != 0) {
             value = random_below(2) != 0 ? random_u64() : rd(DR) + random_below(3);
-            bus_write(bus, vm->vcpus[0], BASE + offset, size, value);
+            wr_sized(offset, size, value);
         } else {
-            bus_read(bus, vm->vcpus[0], BASE + offset, size, &value);
+            rd_sized(offset, size, &value);
         }
         fake_hal_advance(random_below(SECOND));
         assert_int_equal(line(), rd(MIS));
@@ -268,27 +231,16 @@ static void it_survives_any_access(void **state)
 
 static void the_device_tree_describes_it(void **state)
 {
-    struct axvm_device *device = bus_find(&vm->buses[AXVM_SPACE_MMIO], BASE, 1);
-    char fdt[1024];
-    int node;
+    int node = described("pl031", "arm,pl031");
 
     (void)state;
-    assert_int_equal(fdt_create(fdt, sizeof(fdt)), 0);
-    fdt_finish_reservemap(fdt);
-    fdt_begin_node(fdt, "");
-    assert_int_equal(device->ops->fdt_node(device, fdt), 0);
-    fdt_end_node(fdt);
-    assert_int_equal(fdt_finish(fdt), 0);
-    node = fdt_path_offset(fdt, "/pl031@20000000");
-    assert_true(node > 0);
-    assert_int_equal(fdt_node_check_compatible(fdt, node, "arm,pl031"), 0);
-    assert_int_equal(fdt_node_check_compatible(fdt, node, "arm,primecell"), 0);
-    assert_int_equal(fdt_stringlist_search(fdt, node, "clock-names", "apb_pclk"), 0);
+    assert_true(described_string(node, "compatible", 1, "arm,primecell"));
+    assert_true(described_string(node, "clock-names", 0, "apb_pclk"));
 }
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, setup, one_device_teardown)
     const struct CMUnitTest tests[] = {
         TEST(it_counts_seconds_from_its_base),
         TEST(without_a_base_time_it_begins_with_the_hosts),

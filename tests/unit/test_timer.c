@@ -716,11 +716,11 @@ static void test_random_use_against_a_model(void **state)
     machine_pcpu(0);
 }
 
+#define ROW(name, f, its_setup) {name ": " #f, f, its_setup, machine_teardown, NULL}
+
 /* Of the guest's own time: the physical timer counts the machine's, also while the VM is suspended. */
-#define OWN_TIME(f)                                                                                                    \
-    {"virtual timer: " #f, f, setup_cntv, machine_teardown, NULL}, {"Sstc: " #f, f, setup_sstc, machine_teardown, NULL}, \
-        {"SBI: " #f, f, setup_sbi, machine_teardown, NULL}
-#define ALL(f) OWN_TIME(f), {"physical timer: " #f, f, setup_cntp, machine_teardown, NULL}
+#define OWN_TIME(f) ROW("virtual timer", f, setup_cntv), ROW("Sstc", f, setup_sstc), ROW("SBI", f, setup_sbi)
+#define ALL(f) OWN_TIME(f), ROW("physical timer", f, setup_cntp)
 
 int main(void)
 {
