@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Second-stage aborts: emulated devices, memory on first touch, and what nothing answers. */
 #include "support/a64_machine.h"
+#include "support/places.h"
 #include "support/random.h"
 
 #include <setjmp.h>
@@ -12,13 +13,6 @@
 #define PC UINT64_C(0xffff800008123454)
 #define VA UINT64_C(0xffff000012345000) /* where stage 1 maps what a permission fault is about */
 
-#define DEVICE UINT64_C(0x0a000000)
-#define DEVICE_SIZE 0x1000U
-#define HOLE UINT64_C(0x0c000000)
-#define ROM UINT64_C(0x50000000)  /* readable and executable */
-#define LAZY UINT64_C(0x60000000) /* populated on first touch */
-#define DATA UINT64_C(0x70000000) /* readable and writable */
-
 #define FNSC_TRANSLATION 0x07U
 #define FNSC_ACCESS_FLAG 0x0bU
 #define FNSC_PERMISSION 0x0fU
@@ -28,57 +22,9 @@
 #define AARCH32_USER 0x10U
 #define AARCH32_T (1U << 5)
 
-/* ---- A device that remembers ---- */
-
-static struct {
-    struct axvm_device device;
-    uint64_t answer; /* to reads */
-    int error;
-    unsigned reads, writes;
-    uint64_t offset, value;
-    unsigned size;
-} dev;
-
-static int dev_read(struct axvm_device *device, struct axvm_vcpu *vcpu, uint64_t offset, unsigned size, uint64_t *value)
-{
-    assert_ptr_equal(device, &dev.device);
-    assert_int_equal(vcpu->id, 0);
-    dev.reads++;
-    dev.offset = offset;
-    dev.size = size;
-    *value = dev.answer; /* more than was asked for is nobody's */
-    return dev.error;
-}
-
-static int dev_write(struct axvm_device *device, struct axvm_vcpu *vcpu, uint64_t offset, unsigned size, uint64_t value)
-{
-    assert_ptr_equal(device, &dev.device);
-    assert_int_equal(vcpu->id, 0);
-    dev.writes++;
-    dev.offset = offset;
-    dev.size = size;
-    dev.value = value;
-    return dev.error;
-}
-
-static const struct axvm_device_ops dev_ops = {.name = "test", .read = dev_read, .write = dev_write};
-
 /* ---- The machine ---- */
 
 static struct axvm *vm;
-
-static void add_memory(struct axvm_config *config)
-{
-    static const struct axvm_mem_config regions[] = {
-        {.gpa = {ROM}, .size = KIB(64), .flags = AXVM_MEM_READ | AXVM_MEM_EXEC},
-        {.gpa = {LAZY}, .size = MIB(4), .flags = AXVM_MEM_RWX, .lazy = true},
-        {.gpa = {DATA}, .size = KIB(64), .flags = AXVM_MEM_RW},
-    };
-
-    for (unsigned i = 0; i < 3; i++) {
-        assert_int_equal(axvm_config_add_memory_region(config, &regions[i]), 0);
-    }
-}
 
 static uint64_t translation; /* of VA, when the model is asked; 0: none */
 
@@ -99,13 +45,11 @@ static int setup(void **state)
 {
     int error = a64_machine_setup(state);
 
-    memset(&dev, 0, sizeof(dev));
-    dev.device = (struct axvm_device){.ops = &dev_ops, .base = DEVICE, .size = DEVICE_SIZE};
     translation = 0;
     a64_model.translate = translate;
-    vm = machine_loaded_vm(1, add_memory);
-    error = error != 0 ? error : axvm_add_device(vm, &dev.device);
-    return error != 0 ? error : axvm_boot(vm);
+    vm = places_vm();
+    dev.generous = true; /* more than was asked for is nobody's */
+    return error;
 }
 
 /* What the guest does: `before` its frame, then an abort, then `after` its frame. */
@@ -292,7 +236,7 @@ static void test_access_that_sticks_out_of_a_device_is_refused(void **state)
 {
     (void)state;
     prepare(EL1H);
-    abort_at(load_esr(3, 1, false, true), VA | 0xffc, DEVICE | 0xffc);
+    abort_at(load_esr(3, 1, false, true), VA | 0xff8, DEVICE | 0xff8);
     check_injected(a64_esr(EC_DABT_SAME, 0x10));
     assert_int_equal(dev.reads, 0);
 }
@@ -334,11 +278,6 @@ static void test_device_access_of_aarch32_steps_over_what_there_is(void **state)
 
 /* ---- Memory ---- */
 
-static bool is_mapped(uint64_t addr)
-{
-    return axvm_translate(vm, gpa(addr), NULL, NULL) == AXVM_OK;
-}
-
 static void test_first_touch_of_a_lazy_page_populates_that_page(void **state)
 {
     const uint64_t esrs[] = {
@@ -358,15 +297,11 @@ static void test_first_touch_of_a_lazy_page_populates_that_page(void **state)
     prepare(EL1H);
     for (unsigned i = 0; i < sizeof(esrs) / sizeof(esrs[0]); i++) {
         uint64_t page = LAZY + i * MIB(2) / 8;
-        uint64_t zero = 1;
 
-        assert_false(is_mapped(page));
+        assert_false(places_mapped(vm, page));
         abort_at(esrs[i], VA | 0xff8, page | 0xff8);
         check_retried();
-        assert_true(is_mapped(page));
-        assert_false(is_mapped(page + 4 * AXVM_PAGE_SIZE));
-        assert_int_equal(axvm_read_guest(vm, gpa(page | 0xff8), &zero, 8), 0);
-        assert_int_equal(zero, 0);
+        places_check_populated(vm, page);
     }
 }
 
@@ -433,7 +368,7 @@ static void test_permission_fault_is_found_by_the_guests_own_translation(void **
     translation = ROM;
     abort_at(store_esr(2, 1) | FNSC_PERMISSION, VA | 0x10, LAZY);
     check_injected(a64_esr(EC_DABT_SAME, 0x10 | ISS_WNR));
-    assert_false(is_mapped(LAZY));
+    assert_false(places_mapped(vm, LAZY));
     translation = DATA;
     abort_at(a64_esr(EC_IABT_LOWER, FNSC_PERMISSION), VA, ROM);
     check_injected(a64_esr(EC_IABT_SAME, 0x10));
@@ -479,14 +414,6 @@ static void test_cache_maintenance_of_read_only_memory_is_done_with(void **state
     assert_memory_equal(now.after.x, now.before.x, sizeof(now.after.x));
 }
 
-static bool is_dirty(uint64_t addr)
-{
-    uint8_t bit = 0;
-
-    assert_int_equal(axvm_dirty_log_fetch(vm, gpa(addr), AXVM_PAGE_SIZE, &bit), 0);
-    return (bit & 1) != 0;
-}
-
 static void test_writes_to_logged_pages_are_noted_and_go_on(void **state)
 {
     const uint64_t esrs[] = {
@@ -504,8 +431,8 @@ static void test_writes_to_logged_pages_are_noted_and_go_on(void **state)
         translation = DATA + i * AXVM_PAGE_SIZE;
         abort_at(esrs[i], VA, translation);
         check_retried();
-        assert_true(is_dirty(translation));
-        assert_false(is_dirty(translation + AXVM_PAGE_SIZE));
+        assert_true(places_dirty(vm, translation));
+        assert_false(places_dirty(vm, translation + AXVM_PAGE_SIZE));
     }
     assert_int_equal(axvm_dirty_log_stop(vm), 0);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Guest page faults: emulated devices, memory on first touch, and what nothing answers. */
+#include "support/places.h"
 #include "support/random.h"
 #include "support/rv64_machine.h"
 
@@ -14,70 +15,12 @@
 #define PC UINT64_C(0xffffffff80123456)
 #define VA UINT64_C(0xffffffc812345000)
 
-#define DEVICE UINT64_C(0x20000000)
-#define DEVICE_SIZE 0xffcU
-#define OTHER_DEVICE UINT64_C(0x30000000)
-#define HOLE UINT64_C(0x40000000)
-#define ROM UINT64_C(0x50000000)  /* readable and executable */
-#define LAZY UINT64_C(0x60000000) /* populated on first touch */
-#define DATA UINT64_C(0x70000000) /* readable and writable */
-
 #define WALK_READ 0x3000U /* htinst's pseudoinstructions (18.6.3) */
 #define WALK_WRITE 0x3020U
-
-/* ---- Devices that remember ---- */
-
-static struct {
-    struct axvm_device device, other;
-    uint64_t answer; /* to reads */
-    int error;
-    unsigned reads, writes, others;
-    uint64_t offset, value;
-    unsigned size;
-} dev;
-
-static int dev_read(struct axvm_device *device, struct axvm_vcpu *vcpu, uint64_t offset, unsigned size, uint64_t *value)
-{
-    assert_int_equal(vcpu->id, 0);
-    assert_true(offset + size <= device->size);
-    dev.others += device == &dev.other;
-    dev.reads++;
-    dev.offset = offset;
-    dev.size = size;
-    *value = size == 8 ? dev.answer : dev.answer & ((UINT64_C(1) << 8 * size) - 1);
-    return dev.error;
-}
-
-static int dev_write(struct axvm_device *device, struct axvm_vcpu *vcpu, uint64_t offset, unsigned size, uint64_t value)
-{
-    assert_int_equal(vcpu->id, 0);
-    assert_true(offset + size <= device->size);
-    dev.others += device == &dev.other;
-    dev.writes++;
-    dev.offset = offset;
-    dev.size = size;
-    dev.value = value;
-    return dev.error;
-}
-
-static const struct axvm_device_ops dev_ops = {.name = "test", .read = dev_read, .write = dev_write};
 
 /* ---- The machine ---- */
 
 static struct axvm *vm;
-
-static void add_memory(struct axvm_config *config)
-{
-    static const struct axvm_mem_config regions[] = {
-        {.gpa = {ROM}, .size = KIB(64), .flags = AXVM_MEM_READ | AXVM_MEM_EXEC},
-        {.gpa = {LAZY}, .size = MIB(4), .flags = AXVM_MEM_RWX, .lazy = true},
-        {.gpa = {DATA}, .size = KIB(64), .flags = AXVM_MEM_RW},
-    };
-
-    for (unsigned i = 0; i < COUNT(regions); i++) {
-        assert_int_equal(axvm_config_add_memory_region(config, &regions[i]), 0);
-    }
-}
 
 /* What the guest does: `before` its frame, then a fault, then `after` its frame. */
 static struct {
@@ -92,13 +35,8 @@ static int setup(void **state)
 {
     int error = rv64_machine_setup(state);
 
-    memset(&dev, 0, sizeof(dev));
     memset(&now, 0, sizeof(now));
-    dev.device = (struct axvm_device){.ops = &dev_ops, .base = DEVICE, .size = DEVICE_SIZE};
-    dev.other = (struct axvm_device){.ops = &dev_ops, .base = OTHER_DEVICE, .size = 0x1000};
-    vm = machine_loaded_vm(1, add_memory);
-    error = error != 0 ? error : axvm_add_device(vm, &dev.device);
-    error = error != 0 ? error : axvm_add_device(vm, &dev.other);
+    vm = places_vm();
     random_start("abort");
     now.vsstatus = SSTATUS_FS_INITIAL;
     for (unsigned i = 0; i < 32; i++) {
@@ -107,7 +45,7 @@ static int setup(void **state)
     for (unsigned i = 1; i < 32; i++) {
         now.before.x[i] = random_u64();
     }
-    return error != 0 ? error : axvm_boot(vm);
+    return error;
 }
 
 static void guest_faults(struct rv64_frame *frame)
@@ -713,11 +651,6 @@ static void test_htinst_and_words_are_not_mixed_up(void **state)
 
 /* ---- Memory ---- */
 
-static bool is_mapped(uint64_t addr)
-{
-    return axvm_translate(vm, gpa(addr), NULL, NULL) == AXVM_OK;
-}
-
 static void test_first_touch_of_a_lazy_page_populates_that_page(void **state)
 {
     static const struct {
@@ -738,15 +671,12 @@ static void test_first_touch_of_a_lazy_page_populates_that_page(void **state)
 
     (void)state;
     for (unsigned i = 0; i < COUNT(cases); i++) {
-        uint64_t page = LAZY + i * MIB(2) / 8, zero = 1;
+        uint64_t page = LAZY + i * MIB(2) / 8;
 
-        assert_false(is_mapped(page));
+        assert_false(places_mapped(vm, page));
         fault(cases[i].cause, page | 0xff8, VA | 0xff8, cases[i].tinst, cases[i].insn);
         check_retried();
-        assert_true(is_mapped(page));
-        assert_false(is_mapped(page + 4 * AXVM_PAGE_SIZE));
-        assert_int_equal(axvm_read_guest(vm, gpa(page | 0xff8), &zero, 8), 0);
-        assert_int_equal(zero, 0);
+        places_check_populated(vm, page);
         assert_int_equal(rv64_model_last_flush()->kind, RV64_FLUSH_GSTAGE_LOCAL);
         assert_int_equal(rv64_model_last_flush()->start & ~(AXVM_PAGE_SIZE - 1), page);
     }
@@ -801,14 +731,6 @@ static void test_memory_that_does_not_allow_it_is_an_access_fault(void **state)
     check_retried();
 }
 
-static bool is_dirty(uint64_t addr)
-{
-    uint8_t bit = 0;
-
-    assert_int_equal(axvm_dirty_log_fetch(vm, gpa(addr), AXVM_PAGE_SIZE, &bit), 0);
-    return (bit & 1) != 0;
-}
-
 static void test_writes_to_logged_pages_are_noted_and_go_on(void **state)
 {
     static const struct {
@@ -830,7 +752,7 @@ static void test_writes_to_logged_pages_are_noted_and_go_on(void **state)
 
         fault(cases[i].cause, page, VA, cases[i].tinst, 0);
         check_retried();
-        assert_int_equal(is_dirty(page), cases[i].dirty);
+        assert_int_equal(places_dirty(vm, page), cases[i].dirty);
         assert_int_equal(rv64_model.flush_counts[RV64_FLUSH_GSTAGE_LOCAL], 1);
     }
     assert_int_equal(axvm_dirty_log_stop(vm), 0);
