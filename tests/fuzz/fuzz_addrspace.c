@@ -5,6 +5,7 @@
  * writes of guest memory go as far as the pages allow, and find what was written before.
  */
 #include "fuzz.h"
+#include "arch/fake/fake.h"
 #include "mem/addrspace.h"
 #include "lib/host.h"
 #include "support/a64_machine.h"
@@ -25,20 +26,6 @@ static struct {
 static uint8_t shadow[PAGES * AXVM_PAGE_SIZE]; /* contents; those of linear pages aren't known */
 
 static struct addrspace space;
-
-static void flush_range(struct addrspace *as, gpa_t start, uint64_t size)
-{
-    (void)as;
-    (void)start;
-    (void)size;
-}
-
-static void flush_all(struct addrspace *as)
-{
-    (void)as;
-}
-
-static const struct addrspace_tlb tlb = {.flush_range = flush_range, .flush_all = flush_all};
 
 /* Four pages may be populated together: whether one of those around this one was touched. */
 static bool touched_around(unsigned page)
@@ -208,7 +195,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     hal = &fake_hal;
     fake_hal_reserve(hpa(TARGET), sizeof(shadow));
     memset(model, 0, sizeof(model));
-    require(addrspace_init(&space, formats[format], bits[format], &tlb, 1) == AXVM_OK);
+    require(addrspace_init(&space, formats[format], bits[format], &fake_tlb, 1) == AXVM_OK);
     while (in.size > 0) {
         operate(&in);
         for (unsigned page = 0; page < PAGES; page++) {

@@ -4,36 +4,15 @@
  * with an exception of its own, or tries again, in these two cases with all registers as they were; and a device never
  * sees an access that it doesn't have.
  */
-#include "fuzz.h"
+#include "any_device.h"
 #include "arch/aarch64/decode.h"
 #include "support/a64_machine.h"
 
-#define DEVICE UINT64_C(0x20000000)
-#define DEVICE_SIZE UINT64_C(0x2008)
 #define CODE (A64_RAM + 0x1000)
 #define VBAR UINT64_C(0x40010000)
 #define VBAR_END (VBAR + 0x800)
 
-static struct input in;
-static struct axvm *vm;
 static uint8_t stage1; /* what a64_cpu_at() answers */
-
-static int device_read(struct axvm_device *device, struct axvm_vcpu *vcpu, uint64_t offset, unsigned size,
-                       uint64_t *value)
-{
-    (void)vcpu;
-    require(size <= 8 && (size & (size - 1)) == 0 && offset % size == 0 && offset + size <= device->size);
-    *value = UINT64_C(0x8877665544332211) >> (64 - 8 * size);
-    return (offset & 0x700) == 0x700 ? AXVM_EINVAL : AXVM_OK;
-}
-
-static int device_write(struct axvm_device *device, struct axvm_vcpu *vcpu, uint64_t offset, unsigned size, uint64_t value)
-{
-    uint64_t unused;
-
-    require(size == 8 || value >> (8 * size) == 0);
-    return device_read(device, vcpu, offset, size, &unused);
-}
 
 static uint64_t at(uint64_t va, unsigned access)
 {
@@ -126,13 +105,14 @@ static uint64_t any_syndrome(void)
     return a64_esr(EC_DABT_LOWER, (iss & (ESR_ISS_MASK & ~UINT64_C(0x3f))) | FSC_TRANSLATION | 3);
 }
 
-static void execute(struct a64_frame *frame)
+static void execute(void)
 {
     static struct registers before, after;
+    struct a64_frame *frame = a64_model_cpu()->frame;
     uint32_t word = any_word();
 
     check_decode(word);
-    require(addrspace_write(&vm->as, gpa(CODE), &word, sizeof(word)) == AXVM_OK);
+    require(addrspace_write(&any_vm->as, gpa(CODE), &word, sizeof(word)) == AXVM_OK);
     prepare(frame, word);
     save(&before, frame);
     a64_guest_sync(frame, any_syndrome());
@@ -144,28 +124,17 @@ static void execute(struct a64_frame *frame)
     }
 }
 
-static void guest(struct a64_frame *frame)
+static int setup(void **state)
 {
-    while (in.size > 0) {
-        execute(frame);
-    }
+    int error = a64_machine_setup(state);
+
+    a64_model.at = at;
+    return error;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const struct axvm_device_ops ops = {.name = "any", .read = device_read, .write = device_write};
-    static struct axvm_device device;
-    struct axvm_exit exit;
-    void *state = NULL;
-
     in = (struct input){data, size};
-    require(a64_machine_setup(&state) == 0);
-    vm = machine_loaded_vm(1, NULL);
-    device = (struct axvm_device){.ops = &ops, .base = DEVICE, .size = DEVICE_SIZE};
-    require(axvm_add_device(vm, &device) == AXVM_OK && axvm_boot(vm) == AXVM_OK);
-    a64_model.at = at;
-    a64_model_guest(guest);
-    require(axvm_run_vcpu(vm, 0, &exit) == AXVM_OK && exit.kind == AXVM_EXIT_EXTERNAL_INTERRUPT);
-    require(machine_teardown(&state) == 0);
+    any_device_run(setup, execute);
     return 0;
 }

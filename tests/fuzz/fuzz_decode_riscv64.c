@@ -4,37 +4,13 @@
  * having made one access and changed one register at most; or with an exception of its own, or tries again, with all
  * registers as they were. A device never sees an access that it doesn't have.
  */
-#include "fuzz.h"
+#include "any_device.h"
 #include "arch/riscv64/decode.h"
 #include "support/rv64_machine.h"
 
-#define DEVICE UINT64_C(0x20000000)
-#define DEVICE_SIZE UINT64_C(0x2004)
 #define LAZY (RV64_RAM + MIB(1))
 #define CODE (RV64_RAM + 0x1000)
 #define STVEC UINT64_C(0xffffffff80000000)
-
-static struct input in;
-static unsigned accesses;
-
-static int device_read(struct axvm_device *device, struct axvm_vcpu *vcpu, uint64_t offset, unsigned size,
-                       uint64_t *value)
-{
-    (void)vcpu;
-    require(size <= 8 && (size & (size - 1)) == 0 && offset % size == 0 && offset + size <= device->size);
-    *value = UINT64_C(0x8877665544332211) >> (64 - 8 * size);
-    accesses++;
-    return (offset & 0x700) == 0x700 ? AXVM_EINVAL : AXVM_OK;
-}
-
-static int device_write(struct axvm_device *device, struct axvm_vcpu *vcpu, uint64_t offset, unsigned size,
-                        uint64_t value)
-{
-    uint64_t unused;
-
-    require(size == 8 || value >> (8 * size) == 0);
-    return device_read(device, vcpu, offset, size, &unused);
-}
 
 static void check_decode(uint32_t word)
 {
@@ -93,11 +69,12 @@ static uint64_t any_address(void)
     return (kind & 0x30) == 0 ? LAZY + (near & 0xffff) : near;
 }
 
-static void execute(struct rv64_frame *frame)
+static void execute(void)
 {
     static const enum rv64_cause causes[] = {CAUSE_LOAD_GUEST_PAGE, CAUSE_STORE_GUEST_PAGE, CAUSE_LOAD_GUEST_PAGE,
                                              CAUSE_FETCH_GUEST_PAGE};
     static struct registers before, after;
+    struct rv64_frame *frame = rv64_model_cpu()->frame;
     uint32_t word = any_word();
     unsigned how = (unsigned)take(&in, 1);
     uint64_t tinst = (how & 0x0c) != 0 ? 0 : take(&in, 4) & ((how & 0x30) != 0 ? UINT32_MAX : 0x3020);
@@ -123,28 +100,9 @@ static void execute(struct rv64_frame *frame)
     }
 }
 
-static void guest(struct rv64_frame *frame)
-{
-    while (in.size > 0) {
-        execute(frame);
-    }
-}
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const struct axvm_device_ops ops = {.name = "any", .read = device_read, .write = device_write};
-    static struct axvm_device device;
-    struct axvm_exit exit;
-    struct axvm *vm;
-    void *state = NULL;
-
     in = (struct input){data, size};
-    require(rv64_machine_setup(&state) == 0);
-    vm = machine_loaded_vm(1, NULL);
-    device = (struct axvm_device){.ops = &ops, .base = DEVICE, .size = DEVICE_SIZE};
-    require(axvm_add_device(vm, &device) == AXVM_OK && axvm_boot(vm) == AXVM_OK);
-    rv64_model_guest(guest);
-    require(axvm_run_vcpu(vm, 0, &exit) == AXVM_OK && exit.kind == AXVM_EXIT_EXTERNAL_INTERRUPT);
-    require(machine_teardown(&state) == 0);
+    any_device_run(rv64_machine_setup, execute);
     return 0;
 }

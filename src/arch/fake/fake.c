@@ -88,14 +88,14 @@ static void flush_all(struct addrspace *as)
     (void)as;
 }
 
-static const struct addrspace_tlb tlb = {.flush_range = flush_range, .flush_all = flush_all};
+const struct addrspace_tlb fake_tlb = {.flush_range = flush_range, .flush_all = flush_all};
 
 static int vm_init(struct axvm *vm)
 {
     fake_arch.vms++;
     return fake_arch.vm_init_error != AXVM_OK
                ? fake_arch.vm_init_error
-               : addrspace_init(&vm->as, &pt_aarch64_stage2, axvm_platform_fake.gpa_bits, &tlb, 1);
+               : addrspace_init(&vm->as, &pt_aarch64_stage2, axvm_platform_fake.gpa_bits, &fake_tlb, 1);
 }
 
 static void vm_fini(struct axvm *vm)

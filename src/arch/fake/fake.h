@@ -80,6 +80,7 @@ extern struct fake_arch {
 void fake_arch_reset(void);
 
 extern const struct axvm_platform axvm_platform_fake;
+extern const struct addrspace_tlb fake_tlb; /* for tables that no hardware walks */
 
 struct fake_vm *fake_vm(struct axvm *vm);
 struct fake_vcpu *fake_vcpu(struct axvm *vm, uint32_t id);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "support/its_machine.h"
 
+#include "arch/fake/fake.h"
 #include "mem/pagetable.h"
 #include "support/fake_hal.h"
 
@@ -11,21 +12,6 @@ struct vits its;
 
 static uint32_t queue_size, queue_end;
 
-/* No hardware walks the table. */
-static void flush_range(struct addrspace *as, gpa_t start, uint64_t size)
-{
-    (void)as;
-    (void)start;
-    (void)size;
-}
-
-static void flush_all(struct addrspace *as)
-{
-    (void)as;
-}
-
-static const struct addrspace_tlb tlb = {.flush_range = flush_range, .flush_all = flush_all};
-
 static struct addrspace *guest_memory(void)
 {
     return &gic_machine.vm.as;
@@ -35,7 +21,7 @@ static struct addrspace *guest_memory(void)
 
 void its_power_on(void)
 {
-    if (addrspace_init(guest_memory(), &pt_aarch64_stage2, 40, &tlb, 1) != AXVM_OK ||
+    if (addrspace_init(guest_memory(), &pt_aarch64_stage2, 40, &fake_tlb, 1) != AXVM_OK ||
         addrspace_map_alloc(guest_memory(), gpa(ITS_RAM), ITS_RAM_SIZE, AXVM_MEM_RWX, true) != AXVM_OK) {
         abort();
     }
