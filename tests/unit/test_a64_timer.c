@@ -436,13 +436,6 @@ static void test_no_interrupt_of_a_timer_that_was_quieted_first(void **state)
 
 /* ---- Suspend ---- */
 
-static void suspend_for(uint64_t ticks)
-{
-    assert_int_equal(axvm_suspend(vm), 0);
-    fake_hal_advance(ticks);
-    assert_int_equal(axvm_resume(vm), 0);
-}
-
 static void guest_arms_both(struct a64_frame *frame)
 {
     cntp_write(frame, CVAL, NOW + 1000);
@@ -525,30 +518,14 @@ static void test_random_use_against_a_model(void **state)
         if (axvm_vcpu_state(vm, 0) == AXVM_VCPU_BLOCKED) {
             assert_int_equal(axvm_vcpu_runnable(vm, 0), is_due);
         }
-        switch (random_below(4)) {
-        case 0:
-            fake_hal_advance(random_below(100));
-            break;
-        case 1:
-            axvm_release_vcpu(vm, 0);
-            machine_pcpu((unsigned)random_below(2));
-            break;
-        case 2:
-            if (random_below(8) == 0) {
-                uint64_t ticks = random_below(1000);
-
-                suspend_for(ticks);
-                offset += ticks;
-            }
-            break;
-        default:
-            if (!due(model.v_ctl, model.v_cval, now - offset)) { /* its interrupt isn't played here */
-                a64_machine_run(vm, 0, guest_acts_at_random);
-            } else {
-                model.v_ctl = 0;
-                run(NULL);
-                a64_model_cpu()->cntv_ctl = 0;
-            }
+        if (random_below(4) != 0) {
+            offset += machine_disturb(vm, 0);
+        } else if (!due(model.v_ctl, model.v_cval, now - offset)) { /* its interrupt isn't played here */
+            a64_machine_run(vm, 0, guest_acts_at_random);
+        } else {
+            model.v_ctl = 0;
+            run(NULL);
+            a64_model_cpu()->cntv_ctl = 0;
         }
     }
 }

@@ -85,17 +85,6 @@ static bool cntv_signalled(void)
     return a64_model_cntv_up(a64_model_cpu());
 }
 
-static const struct timer cntv = {
-    .setup = a64_machine_setup,
-    .hardware = true,
-    .enable = cntv_enable,
-    .disable = cntv_disable,
-    .set = cntv_set,
-    .signalled = cntv_signalled,
-    .time = a64_time,
-    .wake_first = a64_wake_first,
-};
-
 static uint64_t cntp_read(unsigned reg)
 {
     return a64_guest_mrs(a64_model_cpu()->frame, 3, 3, 14, 2, reg);
@@ -129,16 +118,6 @@ static bool cntp_signalled(void)
 {
     return ich_model_signalled(1) && (cntp_read(CNTP_CTL) & CNT_CTL_ISTATUS) != 0;
 }
-
-static const struct timer cntp = {
-    .setup = a64_machine_setup,
-    .enable = cntp_enable,
-    .disable = cntp_disable,
-    .set = cntp_set,
-    .signalled = cntp_signalled,
-    .time = a64_time,
-    .wake_first = a64_wake_first,
-};
 
 #define SBI_TIME 0x54494d45U
 #define SBI_IPI 0x735049U
@@ -175,32 +154,18 @@ static void sstc_set(uint64_t compare)
     rv64_model_cpu()->timecmp = compare; /* stimecmp, which doesn't trap */
 }
 
-static const struct timer sstc = {
-    .setup = rv64_machine_setup,
-    .hardware = true,
-    .enable = rv64_enable,
-    .disable = rv64_disable,
-    .set = sstc_set,
-    .signalled = rv64_signalled,
-    .time = rv64_time,
-    .wake_first = rv64_wake_first,
-};
-
 static void sbi_set(uint64_t compare)
 {
     assert_int_equal(rv64_guest_sbi(rv64_model_cpu()->frame, SBI_TIME, 0, compare, 0, 0), 0);
 }
 
-static const struct timer sbi = {
-    .setup = rv64_machine_setup,
-    .without = RV64_SSTC,
-    .enable = rv64_enable,
-    .disable = rv64_disable,
-    .set = sbi_set,
-    .signalled = rv64_signalled,
-    .time = rv64_time,
-    .wake_first = rv64_wake_first,
-};
+static const struct timer
+    cntv = {a64_machine_setup, 0, true, cntv_enable, cntv_disable, cntv_set, cntv_signalled, a64_time, a64_wake_first},
+    cntp = {a64_machine_setup, 0, false, cntp_enable, cntp_disable, cntp_set, cntp_signalled, a64_time, a64_wake_first},
+    sstc = {rv64_machine_setup, 0, true, rv64_enable, rv64_disable, sstc_set, rv64_signalled, rv64_time,
+            rv64_wake_first},
+    sbi = {rv64_machine_setup, RV64_SSTC, false, rv64_enable, rv64_disable, sbi_set, rv64_signalled,
+            rv64_time, rv64_wake_first};
 
 static int setup(const struct timer *which)
 {
@@ -567,21 +532,14 @@ static void test_it_moves_with_its_vcpu(void **state)
 
 /* ---- Suspend, reset ---- */
 
-static void suspend_for(uint64_t ticks)
-{
-    assert_int_equal(axvm_suspend(vm), 0);
-    fake_hal_advance(ticks);
-    assert_int_equal(axvm_resume(vm), 0);
-}
-
 static void test_time_stands_still_while_suspended(void **state)
 {
     (void)state;
     fake_hal_advance(100);
     assert_int_equal(time_seen(), 100);
-    suspend_for(5000);
+    machine_suspend_for(vm, 5000);
     assert_int_equal(time_seen(), 100);
-    suspend_for(1);
+    machine_suspend_for(vm, 1);
     fake_hal_advance(3);
     assert_int_equal(time_seen(), 103);
 }
@@ -591,7 +549,7 @@ static void test_a_wait_lasts_longer_by_the_time_it_was_suspended(void **state)
     (void)state;
     assert_int_equal(wait_for(500), AXVM_EXIT_HALT);
     fake_hal_advance(100);
-    suspend_for(200);
+    machine_suspend_for(vm, 200);
     assert_false(axvm_vcpu_runnable(vm, 0));
     assert_int_equal(fake_hal_next_deadline(0), NOW + 700);
     fake_hal_forget();
@@ -609,7 +567,7 @@ static void test_a_deadline_that_passes_while_suspended_has_not_passed(void **st
     (void)state;
     assert_int_equal(wait_for(500), AXVM_EXIT_HALT);
     fake_hal_advance(100);
-    suspend_for(10000);
+    machine_suspend_for(vm, 10000);
     assert_false(axvm_vcpu_runnable(vm, 0));
     run(guest_is_not_signalled);
     fake_hal_advance(399);
@@ -692,23 +650,9 @@ static void test_random_use_against_a_model(void **state)
         if (axvm_vcpu_state(vm, 0) == AXVM_VCPU_BLOCKED) {
             assert_int_equal(axvm_vcpu_runnable(vm, 0), due && enabled);
         }
-        switch (random_below(4)) {
-        case 0:
-            fake_hal_advance(random_below(100));
-            break;
-        case 1:
-            axvm_release_vcpu(vm, 0);
-            machine_pcpu((unsigned)random_below(2));
-            break;
-        case 2:
-            if (random_below(8) == 0) {
-                uint64_t ticks = random_below(1000);
-
-                suspend_for(ticks);
-                offset += ticks;
-            }
-            break;
-        default:
+        if (random_below(4) != 0) {
+            offset += machine_disturb(vm, 0);
+        } else {
             machine_run(vm, 0, guest_acts_at_random);
         }
     }

@@ -2,6 +2,7 @@
 #include "support/machine.h"
 
 #include "lib/host.h"
+#include "support/random.h"
 #include <setjmp.h>
 #include <stdarg.h>
 #include <cmocka.h>
@@ -144,6 +145,30 @@ struct axvm_exit machine_run(struct axvm *vm, uint32_t vcpu, machine_guest *gues
     guests[hal->pcpu_id()] = guest;
     machine->enters();
     return machine_enter(vm, vcpu);
+}
+
+void machine_suspend_for(struct axvm *vm, uint64_t ticks)
+{
+    assert_int_equal(axvm_suspend(vm), 0);
+    fake_hal_advance(ticks);
+    assert_int_equal(axvm_resume(vm), 0);
+}
+
+uint64_t machine_disturb(struct axvm *vm, uint32_t vcpu)
+{
+    uint64_t suspended = 0;
+    unsigned what = (unsigned)random_below(24);
+
+    if (what == 0) {
+        suspended = random_below(1000);
+        machine_suspend_for(vm, suspended);
+    } else if (what < 10) {
+        axvm_release_vcpu(vm, vcpu);
+        machine_pcpu((unsigned)random_below(2));
+    } else {
+        fake_hal_advance(random_below(100));
+    }
+    return suspended;
 }
 
 static void guest_starts(void)

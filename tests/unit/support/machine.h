@@ -62,6 +62,14 @@ struct axvm_exit machine_run(struct axvm *vm, uint32_t vcpu, machine_guest *gues
 struct axvm_exit machine_enter(struct axvm *vm, uint32_t vcpu);
 void machine_be_guest(void);
 
+void machine_suspend_for(struct axvm *vm, uint64_t ticks);
+
+/*
+ * What a host may do at any time, at random: let time pass, take the vCPU to another pCPU, suspend the VM for a while.
+ * So many ticks long it was suspended.
+ */
+uint64_t machine_disturb(struct axvm *vm, uint32_t vcpu);
+
 /* Start vCPU `vcpu` as vCPU 0 does it; it hasn't run yet. */
 void machine_cpu_on(struct axvm *vm, uint32_t vcpu);
 
