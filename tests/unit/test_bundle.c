@@ -123,6 +123,21 @@ static struct file make_two(void)
     return make(vms, 2);
 }
 
+/* A VM of a bundle that is right, as it comes out; `unpacked.file.data` is to be freed. */
+static struct {
+    struct file file;
+    struct bundle bundle;
+    struct axvm_config config;
+    struct bundle_image images[AXVM_IMAGE_COUNT];
+} unpacked;
+
+static void unpack(struct file file, unsigned vm)
+{
+    unpacked.file = file;
+    assert_int_equal(bundle_open(&unpacked.bundle, file.data, file.size), AXVM_OK);
+    assert_int_equal(bundle_vm(&unpacked.bundle, vm, &unpacked.config, unpacked.images), AXVM_OK);
+}
+
 static size_t head_size(const void *fdt)
 {
     return fdt_totalsize(fdt);
@@ -177,95 +192,77 @@ static void assert_config_equal(const struct axvm_config *a, const struct axvm_c
 
 static void test_a_configuration_comes_back_as_it_was(void **state)
 {
+    const struct axvm_config *config = &unpacked.config;
     struct axvm_config expected = full_config();
-    struct file file = make_two();
-    struct bundle_image images[AXVM_IMAGE_COUNT];
-    struct axvm_config config;
-    struct bundle bundle;
 
     (void)state;
-    assert_int_equal(bundle_open(&bundle, file.data, file.size), AXVM_OK);
-    assert_int_equal(bundle.vm_count, 2);
-    assert_string_equal(bundle.arch, "aarch64");
-    assert_int_equal(bundle_vm(&bundle, 0, &config, images), AXVM_OK);
-    assert_config_equal(&config, &expected);
-    assert_int_equal(config.memory_regions_count, 2);
-    assert_int_equal(config.memory_regions[0].gpa.v, 0x80000000);
-    assert_int_equal(config.memory_regions[0].map_type, AXVM_MAP_RESERVED);
-    assert_true(config.memory_regions[0].lazy);
-    assert_int_equal(config.memory_regions[1].flags, 15);
-    assert_int_equal(config.emu_devices_count, 2);
-    assert_string_equal(config.emu_devices[0].name, "gic");
-    assert_int_equal(config.emu_devices[0].type, AXVM_EMU_RTC);
-    assert_int_equal(config.emu_devices[0].cfg_count, 3);
-    assert_int_equal(config.emu_devices[0].cfg[2], 7);
-    assert_string_equal(config.emu_devices[1].name, "uart");
-    assert_int_equal(config.passthrough_devices[0].base_hpa.v, 2);
-    assert_int_equal(config.passthrough_addresses[0].length, 6);
-    assert_string_equal(config.excluded_devices[1], "/b");
-    free(file.data);
+    unpack(make_two(), 0);
+    assert_int_equal(unpacked.bundle.vm_count, 2);
+    assert_string_equal(unpacked.bundle.arch, "aarch64");
+    assert_config_equal(config, &expected);
+    assert_int_equal(config->memory_regions_count, 2);
+    assert_int_equal(config->memory_regions[0].gpa.v, 0x80000000);
+    assert_int_equal(config->memory_regions[0].map_type, AXVM_MAP_RESERVED);
+    assert_true(config->memory_regions[0].lazy);
+    assert_int_equal(config->memory_regions[1].flags, 15);
+    assert_int_equal(config->emu_devices_count, 2);
+    assert_string_equal(config->emu_devices[0].name, "gic");
+    assert_int_equal(config->emu_devices[0].type, AXVM_EMU_RTC);
+    assert_int_equal(config->emu_devices[0].cfg_count, 3);
+    assert_int_equal(config->emu_devices[0].cfg[2], 7);
+    assert_string_equal(config->emu_devices[1].name, "uart");
+    assert_int_equal(config->passthrough_devices[0].base_hpa.v, 2);
+    assert_int_equal(config->passthrough_addresses[0].length, 6);
+    assert_string_equal(config->excluded_devices[1], "/b");
+    free(unpacked.file.data);
 }
 
 static void test_what_is_not_given_stays_not_given(void **state)
 {
-    struct file file = make_two();
-    struct bundle_image images[AXVM_IMAGE_COUNT];
-    struct axvm_config config;
-    struct bundle bundle;
+    const struct axvm_config *config = &unpacked.config;
 
     (void)state;
-    assert_int_equal(bundle_open(&bundle, file.data, file.size), AXVM_OK);
-    assert_int_equal(bundle_vm(&bundle, 1, &config, images), AXVM_OK);
-    assert_string_equal(config.name, "small");
-    assert_false(config.id.given);
-    assert_false(config.entry_point.given);
-    assert_null(config.cmdline);
-    assert_true(config.default_devices);
-    assert_int_equal(config.interrupt_mode, AXVM_IRQ_MODE_DEFAULT);
-    assert_int_equal(config.memory_regions_count, 0);
-    free(file.data);
+    unpack(make_two(), 1);
+    assert_string_equal(config->name, "small");
+    assert_false(config->id.given);
+    assert_false(config->entry_point.given);
+    assert_null(config->cmdline);
+    assert_true(config->default_devices);
+    assert_int_equal(config->interrupt_mode, AXVM_IRQ_MODE_DEFAULT);
+    assert_int_equal(config->memory_regions_count, 0);
+    free(unpacked.file.data);
 }
 
 static void test_an_empty_device_list_is_not_an_absent_one(void **state)
 {
     struct axvm_config config = small_config();
     struct bundle_source vm = {.config = &config};
-    struct bundle_image images[AXVM_IMAGE_COUNT];
-    struct bundle bundle;
-    struct file file;
 
     (void)state;
     config.default_devices = false;
     set_image(&vm.images[AXVM_IMAGE_KERNEL], kernel, sizeof(kernel), "k");
-    file = make(&vm, 1);
-    config.default_devices = true;
-    assert_int_equal(bundle_open(&bundle, file.data, file.size), AXVM_OK);
-    assert_int_equal(bundle_vm(&bundle, 0, &config, images), AXVM_OK);
-    assert_false(config.default_devices);
-    assert_int_equal(config.emu_devices_count, 0);
-    free(file.data);
+    unpack(make(&vm, 1), 0);
+    assert_false(unpacked.config.default_devices);
+    assert_int_equal(unpacked.config.emu_devices_count, 0);
+    free(unpacked.file.data);
 }
 
 static void test_images_come_back_aligned_and_whole(void **state)
 {
-    struct file file = make_two();
-    struct bundle_image images[AXVM_IMAGE_COUNT];
-    struct axvm_config config;
-    struct bundle bundle;
+    struct bundle_image *images = unpacked.images;
 
     (void)state;
-    assert_int_equal(bundle_open(&bundle, file.data, file.size), AXVM_OK);
-    assert_int_equal(bundle_vm(&bundle, 0, &config, images), AXVM_OK);
+    unpack(make_two(), 0);
     assert_string_equal(images[AXVM_IMAGE_KERNEL].file, "images/vmlinuz");
     assert_int_equal(images[AXVM_IMAGE_KERNEL].size, sizeof(kernel));
     assert_memory_equal(images[AXVM_IMAGE_KERNEL].data, kernel, sizeof(kernel));
     assert_int_equal(images[AXVM_IMAGE_RAMDISK].size, sizeof(ramdisk));
     assert_memory_equal(images[AXVM_IMAGE_RAMDISK].data, ramdisk, sizeof(ramdisk));
-    assert_int_equal(((const uint8_t *)images[AXVM_IMAGE_RAMDISK].data - file.data) % 4096, 0);
+    assert_int_equal(((const uint8_t *)images[AXVM_IMAGE_RAMDISK].data - unpacked.file.data) % 4096, 0);
     assert_null(images[AXVM_IMAGE_DTB].data);
     assert_null(images[AXVM_IMAGE_BIOS].data);
-    assert_int_equal(bundle_vm(&bundle, 2, &config, images), AXVM_ENOENT);
-    free(file.data);
+    assert_int_equal(bundle_vm(&unpacked.bundle, 2, &unpacked.config, images), AXVM_ENOENT);
+    free(unpacked.file.data);
 }
 
 static void test_a_head_that_is_too_small_is_refused(void **state)

@@ -217,24 +217,37 @@ static void elf_cut_off_anywhere_is_refused(void **state)
 
 /* ---- Linux's headers --------------------------------------------------------------------------------------------- */
 
-static void linux_header(uint8_t file[4096], const char magic[4], uint64_t text_offset, uint64_t image_size,
+#define LINUX_FILE_SIZE 4096U
+
+static uint8_t linux_file[LINUX_FILE_SIZE];
+
+static void linux_header(uint8_t file[LINUX_FILE_SIZE], const char magic[4], uint64_t text_offset, uint64_t image_size,
                          uint64_t flags)
 {
-    memset(file, 0xa5, 4096);
+    memset(file, 0xa5, LINUX_FILE_SIZE);
     put(file + 8, text_offset, 8);
     put(file + 16, image_size, 8);
     put(file + 24, flags, 8);
     memcpy(file + 56, magic, 4);
 }
 
+static struct image probed_linux(const char magic[4], uint64_t text_offset, uint64_t image_size, uint64_t flags)
+{
+    linux_header(linux_file, magic, text_offset, image_size, flags);
+    return probed(linux_file, LINUX_FILE_SIZE);
+}
+
+static void assert_linux_refused(const char magic[4], uint64_t text_offset, uint64_t image_size, uint64_t flags)
+{
+    linux_header(linux_file, magic, text_offset, image_size, flags);
+    assert_refused(linux_file, LINUX_FILE_SIZE);
+}
+
 static void linux_arm64_says_its_size_and_offset(void **state)
 {
-    uint8_t file[4096];
-    struct image image;
+    struct image image = probed_linux("ARM\x64", 0, 0x1a50000, 0xa);
 
     (void)state;
-    linux_header(file, "ARM\x64", 0, 0x1a50000, 0xa);
-    image = probed(file, sizeof(file));
     assert_int_equal(image.format, IMAGE_LINUX_ARM64);
     assert_int_equal(image.text_offset, 0);
     assert_int_equal(image.memory_size, 0x1a50000);
@@ -243,60 +256,41 @@ static void linux_arm64_says_its_size_and_offset(void **state)
 
 static void linux_arm64_before_3_17_has_no_size(void **state)
 {
-    uint8_t file[4096];
-    struct image image;
+    struct image image = probed_linux("ARM\x64", 0x1234567, 0, 0);
 
     (void)state;
-    linux_header(file, "ARM\x64", 0x1234567, 0, 0);
-    image = probed(file, sizeof(file));
     assert_int_equal(image.text_offset, 0x80000);
-    assert_int_equal(image.memory_size, sizeof(file));
+    assert_int_equal(image.memory_size, LINUX_FILE_SIZE);
 }
 
 static void linux_riscv_says_its_size_and_offset(void **state)
 {
-    uint8_t file[4096];
-    struct image image;
+    struct image image = probed_linux("RSC\x05", 0x200000, 0x1600000, 0);
 
     (void)state;
-    linux_header(file, "RSC\x05", 0x200000, 0x1600000, 0);
-    image = probed(file, sizeof(file));
     assert_int_equal(image.format, IMAGE_LINUX_RISCV);
     assert_int_equal(image.text_offset, 0x200000);
     assert_int_equal(image.memory_size, 0x1600000);
     assert_int_equal(image.elf_machine, RISCV);
-    linux_header(file, "RSC\x05", 0x200000, 0, 0);
-    assert_refused(file, sizeof(file));
+    assert_linux_refused("RSC\x05", 0x200000, 0, 0);
 }
 
 static void linux_image_needs_at_least_the_file(void **state)
 {
-    uint8_t file[4096];
-
     (void)state;
-    linux_header(file, "ARM\x64", 0, 1, 0);
-    assert_int_equal(probed(file, sizeof(file)).memory_size, sizeof(file));
-    linux_header(file, "RSC\x05", 0, 1, 0);
-    assert_int_equal(probed(file, sizeof(file)).memory_size, sizeof(file));
+    assert_int_equal(probed_linux("ARM\x64", 0, 1, 0).memory_size, LINUX_FILE_SIZE);
+    assert_int_equal(probed_linux("RSC\x05", 0, 1, 0).memory_size, LINUX_FILE_SIZE);
 }
 
 static void linux_header_that_lies_is_refused(void **state)
 {
-    uint8_t file[4096];
-
     (void)state;
-    linux_header(file, "ARM\x64", 0, 0x100000, 1); /* big-endian */
-    assert_refused(file, sizeof(file));
-    linux_header(file, "RSC\x05", 0, 0x100000, 1);
-    assert_refused(file, sizeof(file));
-    linux_header(file, "ARM\x64", 0, UINT64_MAX, 0);
-    assert_refused(file, sizeof(file));
-    linux_header(file, "ARM\x64", UINT64_MAX, 0x100000, 0);
-    assert_refused(file, sizeof(file));
-    linux_header(file, "RSC\x05", 0, UINT64_MAX, 0);
-    assert_refused(file, sizeof(file));
-    linux_header(file, "RSC\x05", UINT64_MAX, 0x100000, 0);
-    assert_refused(file, sizeof(file));
+    assert_linux_refused("ARM\x64", 0, 0x100000, 1); /* big-endian */
+    assert_linux_refused("RSC\x05", 0, 0x100000, 1);
+    assert_linux_refused("ARM\x64", 0, UINT64_MAX, 0);
+    assert_linux_refused("ARM\x64", UINT64_MAX, 0x100000, 0);
+    assert_linux_refused("RSC\x05", 0, UINT64_MAX, 0);
+    assert_linux_refused("RSC\x05", UINT64_MAX, 0x100000, 0);
 }
 
 /* ---- Anything else ----------------------------------------------------------------------------------------------- */
@@ -343,26 +337,35 @@ static int note_load(void *context, gpa_t to, const void *from, uint64_t size)
     return ++loads->count == loads->fail_at ? AXVM_EFAULT : AXVM_OK;
 }
 
+static void assert_piece(const struct loads *loads, unsigned n, uint64_t to, uint64_t size, const void *from)
+{
+    assert_true(n < loads->count);
+    assert_int_equal(loads->piece[n].to, to);
+    assert_int_equal(loads->piece[n].size, size);
+    assert_ptr_equal(loads->piece[n].from, from);
+}
+
+/* `file` becomes the good one. */
+static int load_elf(uint8_t file[ELF_FILE_SIZE], struct loads *loads)
+{
+    struct image image;
+
+    good_elf(file);
+    image = probed(file, ELF_FILE_SIZE);
+    return image_load(&image, gpa(0), note_load, loads);
+}
+
 static void elf_loads_file_parts_and_zeroes(void **state)
 {
     uint8_t file[ELF_FILE_SIZE];
     struct loads loads = {0};
-    struct image image;
 
     (void)state;
-    good_elf(file);
-    image = probed(file, sizeof(file));
-    assert_int_equal(image_load(&image, gpa(0), note_load, &loads), AXVM_OK);
+    assert_int_equal(load_elf(file, &loads), AXVM_OK);
     assert_int_equal(loads.count, 3);
-    assert_int_equal(loads.piece[0].to, 0x40003000);
-    assert_int_equal(loads.piece[0].size, 256);
-    assert_ptr_equal(loads.piece[0].from, file + 1024);
-    assert_int_equal(loads.piece[1].to, 0x40003100);
-    assert_int_equal(loads.piece[1].size, 0xf00);
-    assert_null(loads.piece[1].from);
-    assert_int_equal(loads.piece[2].to, 0x40001000);
-    assert_int_equal(loads.piece[2].size, 300);
-    assert_ptr_equal(loads.piece[2].from, file + 512);
+    assert_piece(&loads, 0, 0x40003000, 256, file + 1024);
+    assert_piece(&loads, 1, 0x40003100, 0xf00, NULL);
+    assert_piece(&loads, 2, 0x40001000, 300, file + 512);
 }
 
 static void flat_loads_whole_where_it_is_told(void **state)
@@ -374,21 +377,16 @@ static void flat_loads_whole_where_it_is_told(void **state)
     (void)state;
     assert_int_equal(image_load(&image, gpa(0x80200000), note_load, &loads), AXVM_OK);
     assert_int_equal(loads.count, 1);
-    assert_int_equal(loads.piece[0].to, 0x80200000);
-    assert_int_equal(loads.piece[0].size, sizeof(file));
-    assert_ptr_equal(loads.piece[0].from, file);
+    assert_piece(&loads, 0, 0x80200000, sizeof(file), file);
 }
 
 static void loading_stops_at_the_first_error(void **state)
 {
     uint8_t file[ELF_FILE_SIZE];
     struct loads loads = {.fail_at = 1};
-    struct image image;
 
     (void)state;
-    good_elf(file);
-    image = probed(file, sizeof(file));
-    assert_int_equal(image_load(&image, gpa(0), note_load, &loads), AXVM_EFAULT);
+    assert_int_equal(load_elf(file, &loads), AXVM_EFAULT);
     assert_int_equal(loads.count, 1);
 }
 

@@ -223,15 +223,21 @@ static void test_a_pending_lpi_is_pending_once(void **state)
     expect_only(1, LPI(5));
 }
 
+/* vCPU 1 has acknowledged it. */
+static void lpi_is_handled(bool keep_active)
+{
+    ich_model_keep_lpis_active(keep_active);
+    interrupt(5);
+    gic_serve_all();
+    assert_int_equal(gic_ack(1), LPI(5));
+}
+
 static void test_an_lpi_comes_again_while_it_is_handled(void **state)
 {
     (void)state;
     map_usual();
     for (unsigned keep = 0; keep < 2; keep++) {
-        ich_model_keep_lpis_active(keep != 0);
-        interrupt(5);
-        gic_serve_all();
-        assert_int_equal(gic_ack(1), LPI(5));
+        lpi_is_handled(keep != 0);
         interrupt(5);
         gic_serve_all();
         assert_false(gic_signalled(1)); /* its priority is running */
@@ -246,10 +252,7 @@ static void test_an_lpi_is_over_when_it_was_acknowledged(void **state)
     (void)state;
     map_usual();
     for (unsigned keep = 0; keep < 2; keep++) {
-        ich_model_keep_lpis_active(keep != 0);
-        interrupt(5);
-        gic_serve_all();
-        assert_int_equal(gic_ack(1), LPI(5));
+        lpi_is_handled(keep != 0);
         gic_save(1);
         assert_false(vgicv3_pending(&gic_machine.cpus[1]));
         gic_load(1, 1);
@@ -266,10 +269,7 @@ static void test_an_lpi_comes_elsewhere_while_it_is_handled(void **state)
     (void)state;
     map_usual();
     for (unsigned keep = 0; keep < 2; keep++) {
-        ich_model_keep_lpis_active(keep != 0);
-        interrupt(5);
-        gic_serve_all();
-        assert_int_equal(gic_ack(1), LPI(5));
+        lpi_is_handled(keep != 0);
         gic_save(1);
         its_movi(DEVICE, 5, 2);
         interrupt(5);
