@@ -6,7 +6,8 @@
 #include "test.h"
 #include "test_parts.h"
 
-extern const char debug_code[]; /* nop, nop, ldr [x0], str [x0], svc: 4 bytes each */
+extern const char debug_code[];  /* nop, nop, ldr [x0], str [x0], svc: 4 bytes each */
+extern const char debug_pairs[]; /* the same with ldp and stp */
 
 #define AT_BREAKPOINT 4U
 #define AT_LOAD 8U
@@ -24,6 +25,7 @@ extern const char debug_code[]; /* nop, nop, ldr [x0], str [x0], svc: 4 bytes ea
 #define WCR_LOAD (1U << 3)
 #define WCR_STORE (2U << 3)
 #define WCR_BAS (0xffU << 5)
+#define WCR_WORD (0xfU << 5)
 
 #define EC_SVC 0x15U
 #define EC_BREAKPOINT 0x30U /* from a lower level; from the same: 1 more */
@@ -114,6 +116,68 @@ static void nothing_armed(unsigned el)
     run(&armed, el, EC_SVC, AT_END);
 }
 
+/* ---- Of an emulated device, where the hypervisor makes the accesses ---- */
+
+#define UART_FR 0x18U /* writes have no effect here, and behind it */
+#define PSTATE_D (1U << 9)
+
+struct access {
+    const char *code;
+    unsigned offset; /* of the watched word in what is accessed */
+};
+
+static void watch(const struct access *access, unsigned el, uint32_t direction)
+{
+    uint64_t fr = seen_by(el, (const void *)(machine.uart + UART_FR));
+
+    reg_write(dbgwvr1_el1, fr + access->offset);
+    reg_write(dbgwcr1_el1, CONTROL_ENABLE | CONTROL_EL(el) | direction | WCR_WORD);
+    reg_write(dbgbcr1_el1, 0);
+    reg_write(mdscr_el1, MDSCR_MDE | MDSCR_KDE);
+    barrier("isb");
+}
+
+static void expect(const struct access *access, unsigned el, uint64_t pstate, unsigned ec, unsigned at)
+{
+    uint64_t fr = seen_by(el, (const void *)(machine.uart + UART_FR));
+    struct caught caught = run_once(el, seen_by(el, access->code), pstate, fr);
+
+    check_equal(caught.esr >> 26, ec);
+    check_equal(caught.pc, seen_by(el, access->code) + at);
+    if (ec == EC_WATCHPOINT + el) {
+        check_equal(caught.esr & 0x1ffffff, at == AT_STORE ? 0x62 : 0x22);
+        check_equal(caught.far, fr + access->offset);
+    }
+}
+
+static void watch_device(const struct access *access, unsigned el)
+{
+    expect(access, el, 0, EC_SVC, AT_END);
+    watch(access, el, WCR_LOAD);
+    expect(access, el, 0, EC_WATCHPOINT + el, AT_LOAD);
+    watch(access, el, WCR_STORE);
+    expect(access, el, 0, EC_WATCHPOINT + el, AT_STORE);
+    expect(access, el, PSTATE_D, el == 1 ? EC_SVC : EC_WATCHPOINT, el == 1 ? AT_END : AT_STORE);
+    watch(access, 1 - el, WCR_LOAD | WCR_STORE);
+    expect(access, el, 0, EC_SVC, AT_END);
+    lock(true);
+    watch(access, el, WCR_LOAD);
+    expect(access, el, 0, EC_SVC, AT_END);
+    lock(false);
+    expect(access, el, 0, EC_WATCHPOINT + el, AT_LOAD);
+    reg_write(mdscr_el1, MDSCR_KDE);
+}
+
+static void test_device(void)
+{
+    const struct access accesses[] = {{debug_code, 0}, {debug_pairs, 0}, {debug_pairs, 4}};
+
+    for (unsigned i = 0; i < COUNT(accesses); i++) {
+        watch_device(&accesses[i], 0);
+        watch_device(&accesses[i], 1);
+    }
+}
+
 /* BRK asks for no permission. */
 static void test_brk(void)
 {
@@ -138,6 +202,7 @@ void test_debug(void)
             }
             nothing_armed(el);
         }
+        test_device();
     }
     print("debug: breakpoints, watchpoints and steps came where they should\n");
 }

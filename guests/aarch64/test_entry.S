@@ -34,7 +34,7 @@ once_vectors:
     b       once_back
     .endr
 
-/* For the test of debug exceptions: instructions at known places; x0 is the address of a word. */
+/* For the test of debug exceptions: instructions at known places; x0 is the address of a word, or of two. */
     .balign 64
     .global debug_code
 debug_code:
@@ -42,6 +42,15 @@ debug_code:
     nop
     ldr     x1, [x0]
     str     x1, [x0]
+    svc     #0
+
+/* The same of pairs, which an emulated device's abort doesn't describe. */
+    .global debug_pairs
+debug_pairs:
+    nop
+    nop
+    ldp     w1, w2, [x0]
+    stp     w1, w2, [x0]
     svc     #0
 
 /* PSCI CPU_ON comes here: the context's lowest byte is the CPU's number, all of it is in TPIDR_EL0. */

@@ -11,7 +11,7 @@
 
 /* Make what is below user_alias() executable, readable and writable at EL0. */
 void user_map(void);
-uint64_t user_alias(uint64_t address); /* of this program's own memory, or of NOTHING */
+uint64_t user_alias(uint64_t address); /* of this program's own memory, of devices, or of NOTHING */
 
 uint64_t user_alias32(uint64_t address); /* of this program's own memory, below 4 GiB */
 

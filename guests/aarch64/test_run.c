@@ -8,6 +8,7 @@ void once_run(uint64_t pc, uint64_t pstate, uint64_t x0);
 #define BLOCK_SHIFT 30
 #define BLOCK_OFFSET(address) ((address) & ((UINT64_C(1) << BLOCK_SHIFT) - 1))
 #define ALIAS_AARCH32 3U
+#define ALIAS_DEVICES 509U /* the first block */
 #define ALIAS_NOTHING 510U
 #define ALIAS_OWN 511U
 #define USER_BLOCK UINT64_C(0x745) /* start.S's normal memory, and AP[1]: EL0's, too */
@@ -36,12 +37,14 @@ void user_map(void)
 {
     map(ALIAS_OWN, own_block() << BLOCK_SHIFT);
     map(ALIAS_AARCH32, own_block() << BLOCK_SHIFT);
+    map(ALIAS_DEVICES, 0);
     map(ALIAS_NOTHING, NOTHING - BLOCK_OFFSET(NOTHING));
 }
 
 uint64_t user_alias(uint64_t address)
 {
-    uint64_t index = address >> BLOCK_SHIFT == own_block() ? ALIAS_OWN : ALIAS_NOTHING;
+    uint64_t block = address >> BLOCK_SHIFT;
+    uint64_t index = block == own_block() ? ALIAS_OWN : block == 0 ? ALIAS_DEVICES : ALIAS_NOTHING;
 
     return index << BLOCK_SHIFT | BLOCK_OFFSET(address);
 }

@@ -116,6 +116,20 @@ static void test_second_page_is_translated_as_the_access_would_be(void **state)
     }
 }
 
+static void test_aarch32_accesses_are_those_of_el0(void **state)
+{
+    (void)state;
+    second_page[0] = A + 0x1000;
+    second_page[A64_AT_EL1] = PAR_F | 0x0fU << 1;
+    a64_model.at = at;
+    a64_model.translate = scattered;
+    asked_count = 0;
+    before.pstate = USER32;
+    access_trap(access_esr(4, 2, 0), 0x50000ffe);
+    assert_done("AR2+ffe AR2+1000 ");
+    assert_int_equal(asked[0], 0);
+}
+
 static void test_unprivileged_access_is_translated_as_el0s(void **state)
 {
     (void)state;
@@ -441,6 +455,7 @@ int main(void)
         TEST(test_unaligned_accesses_are_split),
         TEST(test_each_page_is_translated),
         TEST(test_second_page_is_translated_as_the_access_would_be),
+        TEST(test_aarch32_accesses_are_those_of_el0),
         TEST(test_unprivileged_access_is_translated_as_el0s),
         TEST(test_fault_of_the_second_page_is_the_guests_and_nothing_is_done),
         TEST(test_pan_keeps_el1_from_a_second_page_of_el0s),

@@ -77,6 +77,7 @@ struct a64_vcpu {
     struct axvm_vcpu base;
     struct a64_frame frame;
     struct axvm_exit *exit; /* where A64_LEAVE describes itself */
+    const struct bus *plain_bus; /* devices whose accesses abort.c may answer at once: those of the VM, or none */
     const struct bus_entry *mmio_hint; /* bus_find_near() */
     struct a64_controls controls;
     struct a64_timers timers;
@@ -173,12 +174,21 @@ void a64_mmio_instruction(struct a64_vcpu *v, uint64_t esr, uint64_t far, uint64
 void a64_mmio_syndrome(struct a64_vcpu *v, uint64_t esr, uint64_t far, uint64_t ipa);
 void a64_mmio_go_on(struct a64_vcpu *v);
 
+/*
+ * watch.c. The access at hand, which the MMU lets pass: true: the guest gets a watchpoint exception for it. The same
+ * after the guest has changed what decides whether there are any at all.
+ */
+bool a64_watch_access(struct a64_vcpu *v, bool privileged);
+void a64_watch_update(struct a64_vcpu *v);
+
 /* inject.c: the vCPU is resident; it takes the exception when it goes on. */
 void a64_inject_undefined(struct a64_vcpu *v);
 /* A synchronous external abort at the guest's virtual address `far`; `esr` is the trapped abort's syndrome. */
 void a64_inject_abort(struct a64_vcpu *v, uint64_t esr, uint64_t far);
 /* The same for a data access, with a fault status code of its own. */
 void a64_inject_data_abort(struct a64_vcpu *v, uint64_t esr, unsigned fsc, uint64_t far);
+/* `esr` is that of the data abort which stands for the access. */
+void a64_inject_watchpoint(struct a64_vcpu *v, uint64_t esr, uint64_t far);
 void a64_inject_serror(struct a64_vcpu *v);
 
 /* sysreg.c */
@@ -211,6 +221,11 @@ void a64_timer_shift(struct a64_vcpu *v); /* cntvoff has changed, while it doesn
 bool a64_timer_output(struct axvm_vcpu *vcpu, uint32_t irq); /* a private interrupt of the hardware: its level */
 uint64_t a64_cntp_read(struct a64_vcpu *v, unsigned reg); /* op2 of CNTP_*: 0 TVAL, 1 CTL, 2 CVAL */
 void a64_cntp_write(struct a64_vcpu *v, unsigned reg, uint64_t value);
+
+static inline bool a64_at_el1(const struct a64_vcpu *v)
+{
+    return (v->frame.pstate & (PSTATE_NRW | PSTATE_EL_MASK)) == PSTATE_EL1T;
+}
 
 /* General register `n` as an instruction names it: 31 is XZR. */
 static inline uint64_t a64_reg_read(const struct a64_vcpu *v, unsigned n)

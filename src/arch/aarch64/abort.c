@@ -162,7 +162,7 @@ int a64_data_abort(struct a64_vcpu *v, uint64_t esr)
     if ((esr & ISS_ISV) == 0 || ISS_FSC_TYPE(esr) != FSC_TRANSLATION) {
         return other_abort(v, esr);
     }
-    entry = bus_find_near(&v->base.vm->buses[AXVM_SPACE_MMIO], &v->mmio_hint, fault.ipa, size);
+    entry = bus_find_near(v->plain_bus, &v->mmio_hint, fault.ipa, size);
     if (entry == NULL) {
         return other_abort(v, esr);
     }

@@ -130,7 +130,7 @@ static int vcpu_init(struct axvm_vcpu *base)
 {
     struct a64_vcpu *v = a64_vcpu(base);
 
-    v->mmio_hint = &bus_nothing;
+    a64_watch_update(v);
     controls_init(v);
     a64_timer_init(v);
     vgicv3_attach(&a64_vm(base->vm)->gic, &v->gic, base);
@@ -155,6 +155,7 @@ static void vcpu_start(struct axvm_vcpu *base, gpa_t entry, uint64_t arg)
     memset(&v->debug, 0, sizeof(v->debug));
     memcpy(v->sys, reset, sizeof(v->sys));
     v->debug.os_lock = true;
+    a64_watch_update(v);
     v->sys[A64_SCTLR_EL1] |= (entry.v & A64_START_BIG_ENDIAN) != 0 ? SCTLR_EE : 0;
     v->frame.pc = entry.v & ~A64_START_BIG_ENDIAN;
     v->frame.x[0] = arg;

@@ -25,6 +25,7 @@ enum esr_ec {
     EC_IABT_SAME = 0x21,
     EC_DABT_LOWER = 0x24,
     EC_DABT_SAME = 0x25,
+    EC_WATCHPOINT_LOWER = 0x34,
     EC_COUNT = 0x40,
 };
 
@@ -48,6 +49,7 @@ enum fsc {
     FSC_EXTERNAL = 0x10,
     FSC_EXTERNAL_WALK = 0x14, /* + level */
     FSC_ALIGNMENT = 0x21,
+    FSC_DEBUG = 0x22,
     FSC_UNSUPPORTED_ATOMIC = 0x35, /* unsupported Exclusive or atomic access */
 };
 
@@ -77,6 +79,7 @@ enum fsc {
 
 /* SPSR_ELx / PSTATE */
 #define PSTATE_MODE_MASK UINT64_C(0x1f)
+#define PSTATE_EL_MASK UINT64_C(0xc) /* of AArch64 */
 #define PSTATE_EL0T UINT64_C(0x0)
 #define PSTATE_EL1T UINT64_C(0x4)
 #define PSTATE_EL1H UINT64_C(0x5)
@@ -84,6 +87,7 @@ enum fsc {
 #define PSTATE_AA32_BIG BIT64(9) /* E: big-endian data */
 #define PSTATE_AA32_IT ((UINT64_C(0x3f) << 10) | (UINT64_C(3) << 25))
 #define PSTATE_DAIF (UINT64_C(0xf) << 6)
+#define PSTATE_D BIT64(9)
 #define PSTATE_BTYPE (UINT64_C(3) << 10)
 #define PSTATE_SSBS BIT64(12)
 #define PSTATE_SS BIT64(21)

@@ -13,17 +13,12 @@ enum vector_offset {
 
 #define VECTOR_TABLE_MASK UINT64_C(0x7ff) /* VBAR_EL1 bits that are RES0 */
 
-static bool from_el1(const struct a64_vcpu *v)
-{
-    return (v->frame.pstate & (PSTATE_NRW | UINT64_C(0xc))) == 0x4;
-}
-
 static uint64_t vector_base(const struct a64_vcpu *v)
 {
     if ((v->frame.pstate & PSTATE_NRW) != 0) {
         return VECTOR_FROM_EL0_32;
     }
-    if (!from_el1(v)) {
+    if (!a64_at_el1(v)) {
         return VECTOR_FROM_EL0_64;
     }
     return (v->frame.pstate & 1U) != 0 ? VECTOR_FROM_SPX : VECTOR_FROM_SP0;
@@ -67,7 +62,7 @@ void a64_inject_undefined(struct a64_vcpu *v)
 
 static void take_abort(struct a64_vcpu *v, enum esr_ec ec_lower, uint64_t iss, uint64_t far)
 {
-    uint64_t ec = from_el1(v) ? ec_lower + (EC_DABT_SAME - EC_DABT_LOWER) : ec_lower;
+    uint64_t ec = a64_at_el1(v) ? ec_lower + (EC_DABT_SAME - EC_DABT_LOWER) : ec_lower;
 
     a64_cpu_sys_write(A64_FAR_EL1, far);
     take_exception(v, ec << ESR_EC_SHIFT | iss);
@@ -87,6 +82,11 @@ void a64_inject_abort(struct a64_vcpu *v, uint64_t esr, uint64_t far)
     } else {
         a64_inject_data_abort(v, esr, fsc, far);
     }
+}
+
+void a64_inject_watchpoint(struct a64_vcpu *v, uint64_t esr, uint64_t far)
+{
+    take_abort(v, EC_WATCHPOINT_LOWER, ESR_IL | (esr & ISS_WNR) | FSC_DEBUG, far);
 }
 
 /*

@@ -9,6 +9,8 @@
  * memory and a device. (When a device itself refuses an access, those before it have been made.) Where a device says
  * BUS_AGAIN, what is done stays done, and is kept until the access goes on; no register has changed until then.
  *
+ * The guest's watchpoints are looked at before the first access.
+ *
  * Other stated answers:
  *
  *  - Exclusives and atomic read-modify-write: data abort "unsupported Exclusive or atomic access" (DFSC 0x35), as the
@@ -39,11 +41,6 @@ static void external_abort(struct a64_vcpu *v)
 
 /* ---- The guest's registers --------------------------------------------------------------------------------------- */
 
-static bool at_el1(const struct a64_vcpu *v)
-{
-    return (v->frame.pstate & PSTATE_MODE_MASK) >= PSTATE_EL1T;
-}
-
 static enum a64_sys stack_pointer(const struct a64_vcpu *v)
 {
     return (v->frame.pstate & PSTATE_MODE_MASK) == PSTATE_EL1H ? A64_SP_EL1 : A64_SP_EL0;
@@ -72,7 +69,7 @@ static bool big_endian(const struct a64_vcpu *v)
     if ((v->frame.pstate & PSTATE_NRW) != 0) {
         return (v->frame.pstate & PSTATE_AA32_BIG) != 0;
     }
-    return (a64_cpu_sys_read(A64_SCTLR_EL1) & (at_el1(v) ? SCTLR_EE : SCTLR_E0E)) != 0;
+    return (a64_cpu_sys_read(A64_SCTLR_EL1) & (a64_at_el1(v) ? SCTLR_EE : SCTLR_E0E)) != 0;
 }
 
 /* ---- Between data and registers ---------------------------------------------------------------------------------- */
@@ -261,7 +258,7 @@ static bool same_page(uint64_t a, uint64_t b)
 /* LDTR and STTR are EL0's accesses, but for PSTATE.UAO. */
 static bool is_privileged(const struct a64_vcpu *v)
 {
-    return at_el1(v) && (!v->access.insn.unprivileged || (v->frame.pstate & PSTATE_UAO) != 0);
+    return a64_at_el1(v) && (!v->access.insn.unprivileged || (v->frame.pstate & PSTATE_UAO) != 0);
 }
 
 /*
@@ -319,6 +316,9 @@ static void access_do(struct a64_vcpu *v, uint64_t ipa)
         return; /* not this instruction, or not with these registers */
     }
     if (!translate_pages(v, ipa & ~(AXVM_PAGE_SIZE - 1))) {
+        return;
+    }
+    if (a64_watch_access(v, is_privileged(v))) {
         return;
     }
     if (each_piece(v, piece_check) != AXVM_OK) {

@@ -52,7 +52,7 @@ static uint64_t debug_read(struct a64_vcpu *v, uint32_t key)
 }
 
 /* See struct a64_debug. */
-static void debug_update(const struct a64_vcpu *v)
+static void debug_update(struct a64_vcpu *v)
 {
     uint64_t mdscr = v->debug.mdscr & ~(v->debug.os_lock ? MDSCR_SS | MDSCR_MDE : 0);
 
@@ -60,6 +60,7 @@ static void debug_update(const struct a64_vcpu *v)
         a64_cpu_debug_load(&v->debug);
     }
     a64_cpu_sys_write(A64_MDSCR_EL1, mdscr);
+    a64_watch_update(v);
 }
 
 static void debug_write(struct a64_vcpu *v, uint32_t key, uint64_t value)
