@@ -75,7 +75,7 @@ void vgicv3_mark(struct vgicv3 *gic, struct vgicv3_word *word, uint32_t mask)
         unsigned bit = lowest_bit(todo);
         uint8_t cpu;
 
-        if ((word->roams >> bit & 1) != 0) {
+        if (vgicv3_roams(gic, word, bit)) {
             word->target[bit] = any_vcpu(gic, word->target[bit], vgicv3_group(word, bit));
         }
         cpu = vgicv3_holder(word, bit);
@@ -89,7 +89,7 @@ void vgicv3_mark(struct vgicv3 *gic, struct vgicv3_word *word, uint32_t mask)
 
 static void choose_again(struct vgicv3 *gic, struct vgicv3_word *word)
 {
-    uint32_t todo = word->roams & (word->in_lr | vgicv3_word_forwarded(gic, word));
+    uint32_t todo = gic->roams[word->index] & (word->in_lr | vgicv3_word_forwarded(gic, word));
 
     for (; todo != 0; todo &= todo - 1) {
         unsigned bit = lowest_bit(todo), target = word->target[bit];
@@ -103,18 +103,8 @@ static void choose_again(struct vgicv3 *gic, struct vgicv3_word *word)
 void vgicv3_choose_again(struct vgicv3 *gic)
 {
     gic->stranded = 0;
-    for (unsigned w = 1; w < VGICV3_WORDS; w++) {
+    for (unsigned w = 1; gic->roaming && w < VGICV3_WORDS; w++) {
         choose_again(gic, &gic->spi[w]);
-    }
-}
-
-void vgicv3_learn_groups(struct vgicv3_cpu *cpu, uint32_t vmcr)
-{
-    uint8_t groups = vmcr & (ICH_VMCR_VENG0 | ICH_VMCR_VENG1);
-
-    if (groups != cpu->groups) {
-        cpu->groups = groups;
-        vgicv3_choose_again(cpu->gic);
     }
 }
 
@@ -286,6 +276,8 @@ static void spis_reset(struct vgicv3 *gic)
 
     gic->ctlr = 0;
     gic->stranded = 0;
+    gic->roaming = false;
+    memset(gic->roams, 0, sizeof(gic->roams));
     for (unsigned w = 1; w < VGICV3_WORDS; w++) {
         vgicv3_word_reset(&gic->spi[w], w, 0);
     }

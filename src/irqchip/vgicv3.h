@@ -64,7 +64,6 @@ struct vgicv3_word {
     uint32_t lr_latch; /* the list register was made pending by `latch`, which was cleared then */
     uint32_t forced;   /* the guest wrote `active` since: it overrides the list register at the next fold */
     uint32_t dirty;    /* to be looked at by the next sync of whoever holds it or gets it */
-    uint32_t roams;    /* 1-of-N (GICD_IROUTER.Interrupt_Routing_Mode): `target` is the GIC's own choice */
     uint32_t priority[8]; /* a byte each */
     uint8_t target[32];   /* vCPU it is routed to, or VGICV3_NO_VCPU */
     uint8_t owner[32];
@@ -84,11 +83,11 @@ struct vgicv3_cpu {
     _Atomic uint32_t inbox; /* SGIs not yet merged: bits 15..0 by ICC_SGI1R, 31..16 those that only reach group 0 */
     uint8_t index;
     bool asleep;          /* GICR_WAKER.ProcessorSleep */
-    uint8_t groups;       /* ICH_VMCR_VENG*: those on at the CPU interface when that was last looked at */
     bool rebuild;         /* the next sync has to look at all interrupts, not only dirty ones */
     bool lr_waiting;      /* a list register would end a wait, when vgicv3_pending() looked; false while not resident */
     uint8_t wakes_below[2]; /* of a group's interrupts: the priority below which they do; as of then */
     bool lpis_on;         /* GICR_CTLR.EnableLPIs */
+    uint8_t groups;       /* ICH_VMCR_VENG*: those on at the CPU interface when that was last looked at */
     uint64_t pendbaser;   /* GICR_PENDBASER */
     uint32_t dirty_words; /* bit n: word n may have dirty interrupts for this vCPU */
     uint64_t awaited;     /* while in vgicv3.waiting: vCPUs that haven't folded since this one's access began */
@@ -119,6 +118,8 @@ struct vgicv3 {
     uint64_t propbaser; /* GICR_PROPBASER, the same for all (GICR_TYPER.CommonLPIAff is 0) */
     struct vgicv3_word spi[VGICV3_WORDS + VGICV3_LPI_WORDS]; /* [0] unused; LPIs from [VGICV3_WORDS] on */
     uint64_t irouter[VGICV3_MAX_IRQS];
+    bool roaming; /* since the reset something has been in `roams` */
+    uint32_t roams[VGICV3_WORDS + VGICV3_LPI_WORDS]; /* by word: 1-of-N interrupts, whose targets the GIC chooses */
     struct axvm_device dist, redist;
 };
 

@@ -100,7 +100,8 @@ static void irouter_write(struct vgicv3 *gic, struct axvm_vcpu *from, uint64_t o
     value = vgicv3_merge(gic->irouter[irq], offset, size, value) & IROUTER_MASK;
     gic->irouter[irq] = value;
     word->target[irq % 32] = vgicv3_find(gic, vgicv3_pack_affinity(value));
-    word->roams = (word->roams & ~bit) | ((value & IROUTER_IRM) != 0 ? bit : 0);
+    gic->roams[word->index] = (gic->roams[word->index] & ~bit) | ((value & IROUTER_IRM) != 0 ? bit : 0);
+    gic->roaming |= (value & IROUTER_IRM) != 0;
     vgicv3_changed(gic, word, bit);
     vgicv3_unlock(gic, from);
 }

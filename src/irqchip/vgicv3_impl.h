@@ -107,7 +107,21 @@ void vgicv3_settle(struct vgicv3 *gic, const struct axvm_vcpu *from, const struc
 void vgicv3_choose_again(struct vgicv3 *gic);
 
 /* So if, as its ICH_VMCR_EL2 says, the guest has turned a group on or off at this vCPU's CPU interface. */
-void vgicv3_learn_groups(struct vgicv3_cpu *cpu, uint32_t vmcr);
+static inline void vgicv3_learn_groups(struct vgicv3_cpu *cpu, uint32_t vmcr)
+{
+    uint8_t groups = vmcr & (ICH_VMCR_VENG0 | ICH_VMCR_VENG1);
+
+    if (groups != cpu->groups) {
+        cpu->groups = groups;
+        vgicv3_choose_again(cpu->gic);
+    }
+}
+
+/* Whether it is a 1-of-N interrupt (GICD_IROUTER.Interrupt_Routing_Mode). */
+static inline bool vgicv3_roams(const struct vgicv3 *gic, const struct vgicv3_word *word, unsigned bit)
+{
+    return (gic->roams[word->index] >> bit & 1) != 0;
+}
 
 /* Something changed about everything of this vCPU. */
 void vgicv3_cpu_changed(struct vgicv3_cpu *cpu);

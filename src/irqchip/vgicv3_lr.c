@@ -156,7 +156,7 @@ struct candidate {
 
 struct choice {
     uint32_t vmcr;
-    uint32_t stranded; /* as in struct vgicv3 */
+    uint32_t watched; /* groups that the guest turns on or off not without our noticing, as in ICH_VMCR_EL2 */
     unsigned count, max;
     bool pending_left, active_left; /* something of that kind found no place */
     struct candidate best[ICH_MAX_LRS];
@@ -229,25 +229,35 @@ static uint32_t watch_groups(uint32_t vmcr, uint32_t groups)
 }
 
 /*
- * The controls that bring the guest back here when something that was left out may be wanted, or when it turns a group
- * off of which a 1-of-N interrupt is in, which others may then have, or one on that such interrupts wait for.
+ * With 1-of-N interrupts: when the guest turns a group off of which it has one, others may have that; when it turns one
+ * on that such interrupts wait for, it gets them.
  */
-static uint32_t choose_hcr(const struct choice *choice)
+static void watch_for_roaming(const struct vgicv3 *gic, struct choice *choice)
 {
-    uint32_t hcr = ICH_HCR_EN | ICH_HCR_TDIR, watched = choice->stranded & ~choice->vmcr;
-    bool pending_in = false;
-
+    choice->watched = gic->stranded & ~choice->vmcr;
     for (unsigned i = 0; i < choice->count; i++) {
         const struct candidate *c = &choice->best[i];
 
-        pending_in |= c->pending;
-        watched |= (c->word->roams >> c->bit & 1) != 0 ? vgicv3_group(c->word, c->bit) & choice->vmcr : 0;
+        choice->watched |= vgicv3_roams(gic, c->word, c->bit) ? vgicv3_group(c->word, c->bit) & choice->vmcr : 0;
+    }
+}
+
+/* The controls that bring the guest back here when something that was left out may be wanted. */
+static uint32_t choose_hcr(struct choice *choice)
+{
+    uint32_t hcr = ICH_HCR_EN | ICH_HCR_TDIR;
+    bool pending_in = false;
+
+    for (unsigned i = 0; i < choice->count; i++) {
+        pending_in |= choice->best[i].pending;
     }
     if (choice->pending_left) {
         hcr |= pending_in ? ICH_HCR_NPIE : ICH_HCR_UIE;
-        watched = ICH_VMCR_VENG0 | ICH_VMCR_VENG1;
+        choice->watched = ICH_VMCR_VENG0 | ICH_VMCR_VENG1;
     }
-    hcr |= watch_groups(choice->vmcr, watched);
+    if (choice->watched != 0) {
+        hcr |= watch_groups(choice->vmcr, choice->watched);
+    }
     return choice->active_left ? hcr | ICH_HCR_LRENPIE : hcr;
 }
 
@@ -303,7 +313,6 @@ static void rebuild(struct vgicv3_cpu *cpu)
 
     fold_all(cpu);
     vgicv3_learn_groups(cpu, choice.vmcr);
-    choice.stranded = cpu->gic->stranded;
     for (unsigned w = 0; w < cpu->gic->words; w++) {
         consider_word(cpu, &choice, vgicv3_word(cpu, w));
     }
@@ -316,6 +325,9 @@ static void rebuild(struct vgicv3_cpu *cpu)
     }
     for (used &= ~cpu->lr_used; used != 0; used &= used - 1) {
         write_lr(cpu, lowest_bit(used), 0);
+    }
+    if (cpu->gic->roaming) {
+        watch_for_roaming(cpu->gic, &choice);
     }
     write_hcr(cpu, choose_hcr(&choice));
     cpu->rebuild = (cpu->hcr & ALARMS) != 0;
@@ -386,7 +398,7 @@ static bool place_dirty(struct vgicv3_cpu *cpu)
         uint32_t todo = dirty_here(cpu, word);
 
         word->dirty &= ~todo;
-        if ((todo & word->roams) != 0) {
+        if ((todo & cpu->gic->roams[word->index]) != 0) {
             return false; /* which groups are on matters */
         }
         for (; todo != 0; todo &= todo - 1) {
