@@ -212,12 +212,13 @@ static bool is_fetch(uint64_t cause)
     return cause == CAUSE_FETCH_ACCESS || cause == CAUSE_FETCH_PAGE || cause == CAUSE_FETCH_MISALIGNED;
 }
 
-/* Behind the instruction; where none could be fetched, back to who called it. */
+/* Behind the instruction, which may be only for execution; where none could be fetched, back to who called it. */
 static void skip(struct guest_frame *frame, uint64_t cause)
 {
     if (is_fetch(cause)) {
         frame->pc = frame->x[1];
     } else {
+        csr_set(sstatus, SSTATUS_MXR); /* until the return */
         frame->pc += (*(const uint16_t *)(uintptr_t)frame->pc & 3) == 3 ? 4 : 2;
     }
 }

@@ -295,6 +295,6 @@ const struct guest_test arch_tests[] = {
     {"plic", test_plic},       {"faults", test_faults},   {"privileged", test_privileged},
     {"csrs", test_csrs},       {"vectors", test_vectors}, {"storm", test_storm},
     {"doze", test_doze},       {"far", test_far},
-    {"typed", test_typed},
+    {"typed", test_typed},     {"unreadable", test_unreadable},
     {0},
 };

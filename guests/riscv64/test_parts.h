@@ -39,6 +39,7 @@ void test_fences(void);
 void test_suspend(void);
 void test_plic(void);    /* test_plic.c */
 void test_vectors(void); /* test_state.c */
-void test_far(void);     /* test_far.c */
+void test_far(void);     /* test_map.c */
+void test_unreadable(void);
 
 #endif

@@ -338,6 +338,25 @@ static void test_instruction_that_was_seen_before_is_fetched_once(void **state)
     }
 }
 
+/* What such a fetch leaves of the trap isn't taken for it. */
+static void test_instructions_that_only_the_second_fetch_finds(void **state)
+{
+    (void)state;
+    rv64_model_cpu()->unreadable = true;
+    for (unsigned i = 0; i < 100; i++) {
+        struct op op = random_op();
+
+        do_access(&op, 8 * random_below(16), false);
+        dev.error = AXVM_EUNSUPPORTED;
+        for (unsigned again = 0; again < 2; again++) {
+            access_at(&op, DEVICE, VA, false);
+            check_injected(op.store ? CAUSE_STORE_ACCESS : CAUSE_LOAD_ACCESS);
+        }
+        dev.error = AXVM_OK;
+        dev.reads = dev.writes = 0;
+    }
+}
+
 static void test_any_instructions_in_any_order(void **state)
 {
     static struct op ops[64];
@@ -787,6 +806,7 @@ int main(void)
         TEST(test_f_registers_are_nan_boxed_and_make_fs_dirty),
         TEST(test_f_registers_that_are_off_are_an_illegal_instruction),
         TEST(test_instruction_that_was_seen_before_is_fetched_once),
+        TEST(test_instructions_that_only_the_second_fetch_finds),
         TEST(test_any_instructions_in_any_order),
         TEST(test_other_compressed_forms),
         TEST(test_upper_bits_that_pointer_masking_ignores),

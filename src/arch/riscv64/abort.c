@@ -124,12 +124,15 @@ static inline bool key_of(struct rv64_vcpu *v, uint64_t tinst, uint64_t *key)
 static bool access_describe(struct access *a)
 {
     uint64_t tinst = a->fault.tinst;
+    uint32_t word;
 
-    if (!key_of(a->v, tinst, &a->key)) {
-        return false;
-    }
+    a->key = tinst | RV64_PLAIN_TINST;
     if (tinst == 0) {
-        a->insn = rv64_decode((uint32_t)a->key);
+        if (!rv64_cpu_fetch_again(a->v->frame.pc, &a->fault, &word)) {
+            return false;
+        }
+        a->key = word;
+        a->insn = rv64_decode(word);
         a->va = rv64_reg_read(a->v, a->insn.base) + (uint64_t)(int64_t)a->insn.imm;
     } else {
         a->insn = rv64_decode((uint32_t)(tinst | TINST_32_BITS));
@@ -378,6 +381,13 @@ static __attribute__((noinline)) int plain_store(struct rv64_vcpu *v, uint64_t k
     return plain_done(v, plain);
 }
 
+static __attribute__((noinline)) int fetch_failed(struct rv64_vcpu *v, uint64_t cause, uint64_t gpa, uint64_t tval)
+{
+    const struct rv64_fault fault = {.gpa = gpa, .tval = tval};
+
+    return device_fault(v, cause, &fault);
+}
+
 /* Flat: so that fetching is no call, and this function needs no stack. */
 __attribute__((flatten)) int rv64_guest_page_fault(struct rv64_vcpu *v, uint64_t cause)
 {
@@ -389,7 +399,7 @@ __attribute__((flatten)) int rv64_guest_page_fault(struct rv64_vcpu *v, uint64_t
         return any_fault(v, cause);
     }
     if (!key_of(v, fault.tinst, &key)) {
-        return rv64_retry(v, cause, fault.tval);
+        return fetch_failed(v, cause, fault.gpa, fault.tval);
     }
     if (cause == CAUSE_LOAD_GUEST_PAGE) {
         return plain_load(v, key, fault.gpa, fault.tval);

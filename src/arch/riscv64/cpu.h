@@ -79,8 +79,12 @@ int rv64_vs_stage_find(struct rv64_vcpu *v, uint64_t cause, struct rv64_fault *f
  * Through the resident guest's own translation, with its privilege: the instruction at `pc` (HLVX; 16 bits if its two
  * lowest bits say so), or 8 bytes of data at `va` (HLV.D). False: that faults; rv64_cpu_read_u64() also says how, and
  * of a guest page fault rv64_cpu_fault() says the rest.
+ *
+ * rv64_cpu_fetch_again: also where HLVX is taken for HLV, as by QEMU 7.2, and the page is for execution only: with MXR,
+ * which is nothing to HLVX. And rv64_cpu_fault() is `fault` again.
  */
 bool rv64_cpu_fetch(uint64_t pc, uint32_t *insn);
+bool rv64_cpu_fetch_again(uint64_t pc, const struct rv64_fault *fault, uint32_t *insn);
 bool rv64_cpu_read_u64(uint64_t va, uint64_t *value, uint64_t *cause);
 
 /*

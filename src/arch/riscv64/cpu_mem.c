@@ -53,7 +53,7 @@ static void restore_privilege(void)
     })
 
 /* By aligned words: what crosses into the next page is only read if the instruction does. */
-bool rv64_cpu_fetch(uint64_t pc, uint32_t *insn)
+static inline bool fetch(uint64_t pc, uint32_t *insn)
 {
     uint64_t word, high;
 
@@ -73,6 +73,24 @@ bool rv64_cpu_fetch(uint64_t pc, uint32_t *insn)
     }
     *insn = (uint32_t)word;
     return true;
+}
+
+bool rv64_cpu_fetch(uint64_t pc, uint32_t *insn)
+{
+    return fetch(pc, insn);
+}
+
+bool rv64_cpu_fetch_again(uint64_t pc, const struct rv64_fault *fault, uint32_t *insn)
+{
+    bool ok;
+
+    csr_set(CSR_SSTATUS, SSTATUS_MXR);
+    ok = fetch(pc, insn);
+    csr_clear(CSR_SSTATUS, SSTATUS_MXR);
+    csr_write(CSR_STVAL, fault->tval);
+    csr_write(CSR_HTVAL, fault->gpa >> 2);
+    csr_write(CSR_HTINST, fault->tinst);
+    return ok;
 }
 
 bool rv64_cpu_read_u64(uint64_t va, uint64_t *value, uint64_t *cause)

@@ -16,8 +16,8 @@
 void rv64_isa(char isa[RV64_ISA_SIZE], const char *machine, uint32_t features);
 
 /*
- * The extensions that such a string has as "riscv,isa-extensions" has them: strings, one behind the other. The length of
- * them all.
+ * The extensions that such a string has as "riscv,isa-extensions" has them: strings, one behind the other. The length
+ * of them all.
  */
 size_t rv64_isa_list(char list[RV64_ISA_LIST_SIZE], const char *isa);
 

@@ -358,11 +358,24 @@ bool rv64_cpu_fetch(uint64_t pc, uint32_t *insn)
     struct rv64_model_cpu *cpu = rv64_model_cpu();
 
     cpu->fetch_count++;
-    if (!cpu->fetches || cpu->frame == NULL || pc != cpu->frame->pc) {
+    if (!cpu->fetches || cpu->unreadable || cpu->frame == NULL || pc != cpu->frame->pc) {
+        cpu->fault = (struct rv64_fault){.tval = pc};
         return false;
     }
     *insn = (cpu->insn & 3) == 3 ? cpu->insn : cpu->insn & 0xffff;
     return true;
+}
+
+bool rv64_cpu_fetch_again(uint64_t pc, const struct rv64_fault *fault, uint32_t *insn)
+{
+    struct rv64_model_cpu *cpu = rv64_model_cpu();
+    bool unreadable = cpu->unreadable, ok;
+
+    cpu->unreadable = false;
+    ok = rv64_cpu_fetch(pc, insn);
+    cpu->unreadable = unreadable;
+    cpu->fault = *fault;
+    return ok;
 }
 
 /* HLV.D: what the guest could load itself, now: pages that G-stage doesn't map yet fault. */

@@ -38,6 +38,7 @@ struct rv64_model_cpu {
     struct rv64_vector vector; /* its data is vector_data */
     uint8_t vector_data[32 * RV64_MODEL_MAX_VLENB];
     struct rv64_fault fault; /* of the last trap */
+    bool unreadable;         /* but rv64_cpu_fetch() faults all the same; rv64_cpu_fetch_again() doesn't */
     bool fetches;            /* rv64_cpu_fetch() finds `insn` where the trap was; else it faults */
     uint32_t insn;
     unsigned fetch_count;

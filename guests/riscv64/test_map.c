@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/*
- * Physical addresses that the identity map doesn't have: memory and a clock that the device tree has up there, and what
- * nothing answers. Each is mapped behind the identity map, by one page of 1 GiB, or reached with no translation.
- */
+/* What the identity map doesn't have, mapped behind it by pages of 1 GiB. */
 #include "test_parts.h"
 #include <libfdt.h>
 
@@ -10,6 +7,7 @@
 #define IDENTITY (UINT64_C(1) << 38)
 #define PTE_TABLE 0x01U
 #define PTE_ALL 0xcfU /* V, R, W, X, A, D */
+#define PTE_EXECUTE 0x49U /* V, X, A */
 #define PTE(address, bits) ((address) >> 12 << 10 | (bits))
 
 #define RTC_ALARM_HIGH 0x0c
@@ -26,10 +24,15 @@ static uint64_t map(uint64_t pte)
     return entry++ << 30 | ~(IDENTITY - 1);
 }
 
-static uint64_t map_page(uint64_t physical)
+static uint64_t map_page(uint64_t physical, uint64_t bits)
 {
-    return map(PTE(physical & ~(GIB - 1), PTE_ALL)) + physical % GIB;
+    return map(PTE(physical & ~(GIB - 1), bits)) + physical % GIB;
 }
+
+/*
+ * ---- far: memory and a clock that the device tree has far up, and what nothing answers there; through the map, or
+ * with no translation ----
+ */
 
 static struct caught bare_load(uint64_t physical, uint64_t *value)
 {
@@ -87,7 +90,7 @@ static void walk_table(uint64_t at, uint64_t physical)
 
 static void memory_at(uint64_t physical, uint64_t size)
 {
-    uint64_t at = map_page(physical), word;
+    uint64_t at = map_page(physical, PTE_ALL), word;
 
     words_at(at, size - 8192);
     check(!bare_load(physical, &word).happened);
@@ -101,7 +104,7 @@ static void memory_at(uint64_t physical, uint64_t size)
 void test_far(void)
 {
     const void *fdt = (const void *)(uintptr_t)machine.fdt_base;
-    uint64_t base, size, word, clock = map_page(machine.arch.rtc);
+    uint64_t base, size, word, clock = map_page(machine.arch.rtc, PTE_ALL);
     int node = -1;
 
     while ((node = fdt_node_offset_by_prop_value(fdt, node, "device_type", "memory", 7)) >= 0) {
@@ -117,4 +120,34 @@ void test_far(void)
 
         check_caught("bare", bare_load(at, &word), CAUSE_LOAD_ACCESS, at);
     }
+}
+
+/* ---- unreadable: instructions that can be fetched, not read, do with a device what others do ---- */
+
+/* lw a0, (a0); c.lw a0, (a0); lw a0, (a0); each with a return */
+static const uint16_t program[] __attribute__((aligned(4))) = {
+    0x2503, 0x0005, 0x8082, 0x4108, 0x8082, 0x2503, 0x0005, 0x8082,
+};
+#define C_LW 3
+#define LW_ACROSS 5 /* its halves are in two words */
+
+static uint64_t call(uint64_t code, uint64_t a0)
+{
+    register uint64_t r0 __asm__("a0") = a0;
+
+    __asm__ volatile("jalr %1" : "+r"(r0) : "r"(code) : "ra", "memory");
+    return r0;
+}
+
+void test_unreadable(void)
+{
+    uint64_t code = map_page((uintptr_t)program, PTE_EXECUTE), alarm = machine.arch.rtc + RTC_ALARM_HIGH;
+
+    catch_begin();
+    (void)*(volatile uint16_t *)code;
+    check_equal(catch_end().cause, CAUSE_LOAD_PAGE);
+    mmio_write32(alarm, 0x12345678);
+    check_equal(call(code, alarm), 0x12345678);
+    check_equal(call(code + 2 * C_LW, alarm), 0x12345678);
+    check_equal(call(code + 2 * LW_ACROSS, alarm), 0x12345678);
 }
