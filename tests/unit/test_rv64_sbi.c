@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The guest's firmware: SBI 2.0. */
+/* The guest's firmware: SBI 2.0. test_power.c tests what it has in common with PSCI. */
 #include "support/random.h"
 #include "support/rv64_machine.h"
 
 #include "lib/host.h"
-#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <string.h>
@@ -23,12 +22,10 @@
 #define PMU 0x504d55U
 
 #define SUCCESS 0U
-#define FAILED ((uint64_t)-1)
 #define NOT_SUPPORTED ((uint64_t)-2)
 #define INVALID_PARAM ((uint64_t)-3)
 #define DENIED ((uint64_t)-4)
 #define INVALID_ADDRESS ((uint64_t)-5)
-#define ALREADY_AVAILABLE ((uint64_t)-6)
 
 #define START 0U
 #define STOP 1U
@@ -36,9 +33,6 @@
 #define SUSPEND 3U
 
 #define STARTED 0U
-#define STOPPED 1U
-#define START_PENDING 2U
-#define SUSPENDED 4U
 
 #define ALL UINT64_MAX
 #define RAM_END (RV64_RAM + MACHINE_RAM_SIZE)
@@ -595,19 +589,6 @@ static void test_entries_are_executable_ram(void **state)
     check_entries(machine_vm(2, lazily));
 }
 
-static void test_hart_start_of_one_that_is_started_or_pending(void **state)
-{
-    struct axvm *vm = machine_vm(2, NULL);
-
-    (void)state;
-    assert_int_equal(error_of(vm, 0, CALL(HSM, START, 0, RV64_RAM, 0)), ALREADY_AVAILABLE);
-    assert_int_equal(exit_of(vm, 0, CALL(HSM, START, 1, RV64_RAM, 0)).kind, AXVM_EXIT_CPU_UP);
-    assert_int_equal(error_of(vm, 0, CALL(HSM, START, 1, RV64_RAM + 8, 0)), ALREADY_AVAILABLE);
-    run(vm, 1);
-    assert_int_equal(frame_of(vm, 1)->pc, RV64_RAM);
-    assert_int_equal(error_of(vm, 0, CALL(HSM, START, 1, RV64_RAM, 0)), ALREADY_AVAILABLE);
-}
-
 static void guest_spoils_everything(struct rv64_frame *frame)
 {
     struct rv64_model_cpu *cpu = rv64_model_cpu();
@@ -652,27 +633,6 @@ static void test_hart_stop_and_start_again_begins_afresh(void **state)
     assert_int_equal(cpu->hvip, 0);
     assert_int_equal(cpu->timecmp, UINT64_MAX);
     assert_int_equal(fake_hal_timers(1), 0);
-}
-
-static void test_status_follows_off_pending_on(void **state)
-{
-    struct axvm *vm = machine_vm(2, NULL);
-
-    (void)state;
-    assert_int_equal(value_of(vm, 0, CALL(HSM, STATUS, 0)), STARTED);
-    assert_int_equal(value_of(vm, 0, CALL(HSM, STATUS, 1)), STOPPED);
-    assert_int_equal(exit_of(vm, 0, CALL(HSM, START, 1, RV64_RAM, 0)).kind, AXVM_EXIT_CPU_UP);
-    assert_int_equal(value_of(vm, 0, CALL(HSM, STATUS, 1)), START_PENDING);
-    run(vm, 1);
-    assert_int_equal(value_of(vm, 0, CALL(HSM, STATUS, 1)), STARTED);
-    assert_int_equal(exit_of(vm, 1, CALL(HSM, SUSPEND, 0, 0, 0)).kind, AXVM_EXIT_HALT);
-    assert_int_equal(value_of(vm, 0, CALL(HSM, STATUS, 1)), SUSPENDED);
-    run(vm, 1);
-    assert_int_equal(value_of(vm, 0, CALL(HSM, STATUS, 1)), STARTED);
-    assert_int_equal(rv64_machine_run(vm, 1, rv64_guest_wfi).kind, AXVM_EXIT_HALT);
-    assert_int_equal(value_of(vm, 0, CALL(HSM, STATUS, 1)), STARTED); /* WFI is no suspend */
-    assert_int_equal(exit_of(vm, 1, CALL(HSM, STOP, 0)).kind, AXVM_EXIT_CPU_DOWN);
-    assert_int_equal(value_of(vm, 0, CALL(HSM, STATUS, 1)), STOPPED);
 }
 
 /* ---- HSM: suspend ---- */
@@ -802,134 +762,14 @@ static void test_system_suspend_wants_the_other_harts_stopped(void **state)
     assert_int_equal(exit_of(vm, 0, CALL(SUSP, 0, 0, RV64_RAM, 0)).kind, AXVM_EXIT_HALT);
 }
 
-/* ---- Two at once ---- */
-
-static struct axvm *race_vm;
-static pthread_barrier_t race_start;
-static uint64_t race_entry[2];
-static uint64_t race_result[2];
-
-static void guest_races_to_start(struct rv64_frame *frame)
-{
-    unsigned self = hal->pcpu_id();
-
-    race_result[self] = SUCCESS; /* if it doesn't come back, it has won */
-    race_result[self] = rv64_guest_sbi(frame, HSM, START, 2, race_entry[self], self);
-    rv64_guest_sbi(frame, HVC, 0, 0, 0, 0); /* a hypercall: leave */
-}
-
-static void *race_thread(void *argument)
-{
-    unsigned self = (unsigned)(uintptr_t)argument;
-    struct axvm_exit exit;
-
-    machine_pcpu(self);
-    rv64_model_guest(guest_races_to_start);
-    pthread_barrier_wait(&race_start);
-    axvm_run_vcpu(race_vm, self, &exit);
-    return NULL;
-}
-
-static void race(void *(*other)(void *))
-{
-    pthread_t thread;
-
-    pthread_barrier_init(&race_start, NULL, 2);
-    assert_int_equal(pthread_create(&thread, NULL, other, (void *)1), 0);
-    race_thread((void *)0);
-    pthread_join(thread, NULL);
-    pthread_barrier_destroy(&race_start);
-    machine_pcpu(0);
-}
-
-static void test_of_two_that_race_for_a_start_one_wins_with_its_own_entry(void **state)
-{
-    struct rv64_vcpu *target;
-    unsigned winner;
-
-    (void)state;
-    race_vm = machine_vm(3, NULL);
-    machine_cpu_on(race_vm, 1);
-    race_entry[0] = RV64_RAM + 0x1000;
-    race_entry[1] = RV64_RAM + 0x2000;
-    target = rv64_machine_vcpu(race_vm, 2);
-    for (unsigned round = 0; round < 200; round++) {
-        race(race_thread);
-        assert_int_equal(race_result[0] + race_result[1], ALREADY_AVAILABLE); /* that and SUCCESS */
-        winner = race_result[0] == SUCCESS ? 0 : 1;
-        run(race_vm, 2);
-        assert_int_equal(target->frame.pc, race_entry[winner]);
-        assert_int_equal(target->frame.x[X_A1], winner);
-        assert_int_equal(exit_of(race_vm, 2, CALL(HSM, STOP)).kind, AXVM_EXIT_CPU_DOWN);
-        axvm_release_vcpu(race_vm, 0);
-    }
-    machine_pcpu(1);
-    axvm_release_vcpu(race_vm, 1);
-    machine_pcpu(0);
-}
-
-/* A start while its target is stopping finds it started, or off; then it starts, and isn't lost with the stop. */
-static void guest_stops(struct rv64_frame *frame)
-{
-    rv64_guest_sbi(frame, HSM, STOP, 0, 0, 0);
-    fail_msg("hart_stop returned");
-}
-
-static void *stop_thread(void *argument)
-{
-    struct axvm_exit exit;
-
-    (void)argument;
-    machine_pcpu(1);
-    rv64_model_guest(guest_stops);
-    pthread_barrier_wait(&race_start);
-    axvm_run_vcpu(race_vm, 2, &exit); /* may stop, be started again, and stop again */
-    return NULL;
-}
-
-static void test_a_start_while_the_target_stops(void **state)
-{
-    (void)state;
-    race_vm = machine_vm(3, NULL);
-    race_entry[0] = RV64_RAM + 0x1000;
-    assert_int_equal(exit_of(race_vm, 0, CALL(HSM, START, 2, RV64_RAM, 0)).kind, AXVM_EXIT_CPU_UP);
-    for (unsigned round = 0; round < 200; round++) {
-        machine_pcpu(1);
-        run(race_vm, 2);
-        machine_pcpu(0);
-        race(stop_thread);
-        assert_true(race_result[0] == SUCCESS || race_result[0] == ALREADY_AVAILABLE);
-        if (race_result[0] == ALREADY_AVAILABLE) { /* it is off now */
-            assert_int_equal(value_of(race_vm, 0, CALL(HSM, STATUS, 2)), STOPPED);
-        }
-        if (value_of(race_vm, 0, CALL(HSM, STATUS, 2)) == STOPPED) {
-            assert_int_equal(exit_of(race_vm, 0, CALL(HSM, START, 2, RV64_RAM, 0)).kind, AXVM_EXIT_CPU_UP);
-        }
-    }
-    machine_pcpu(1);
-    axvm_release_vcpu(race_vm, 2);
-    machine_pcpu(0);
-}
-
 /* ---- The end ---- */
 
 static void check_system_down(struct call c, enum axvm_system_event event)
 {
-    struct axvm *vm = machine_vm(2, NULL);
-    struct axvm_exit exit;
+    struct axvm_exit exit = exit_of(machine_vm(1, NULL), 0, c);
 
-    machine_cpu_on(vm, 1);
-    machine_pcpu(1);
-    run(vm, 1);
-    machine_pcpu(0);
-    exit = exit_of(vm, 0, c);
     assert_int_equal(exit.kind, AXVM_EXIT_SYSTEM_DOWN);
     assert_int_equal(exit.system_down.event, event);
-    assert_int_equal(axvm_state(vm), AXVM_STATE_STOPPED);
-    assert_true(fake_hal_kicks_of(axvm_id(vm), 1) > 0);
-    machine_pcpu(1);
-    assert_int_equal(rv64_machine_run(vm, 1, guest_call).kind, AXVM_EXIT_STOPPED);
-    machine_pcpu(0);
 }
 
 static void test_shutdown_and_reboots_stop_the_vm(void **state)
@@ -954,44 +794,6 @@ static void test_reset_types_and_reasons_that_are_none(void **state)
     }
     assert_int_equal(error_of(vm, 0, CALL(SRST, 0, 0, 2)), INVALID_PARAM);
     assert_int_equal(axvm_state(vm), AXVM_STATE_RUNNING);
-}
-
-/* The second vCPU asks before it has seen that the VM stops. */
-static void guest_asks_late(struct rv64_frame *frame)
-{
-    machine_pcpu(0);
-    assert_int_equal(exit_of(race_vm, 0, CALL(SRST, 0, 1, 0)).kind, AXVM_EXIT_SYSTEM_DOWN);
-    machine_pcpu(1);
-    rv64_guest_sbi(frame, SRST, 0, 0, 0, 0);
-    fail_msg("system_reset returned");
-}
-
-static void test_of_two_that_end_the_system_the_first_decides(void **state)
-{
-    (void)state;
-    race_vm = machine_vm(2, NULL);
-    machine_cpu_on(race_vm, 1);
-    machine_pcpu(1);
-    assert_int_equal(rv64_machine_run(race_vm, 1, guest_asks_late).kind, AXVM_EXIT_STOPPED);
-    machine_pcpu(0);
-    assert_int_equal(axvm_state(race_vm), AXVM_STATE_STOPPED);
-}
-
-static void guest_starts_late(struct rv64_frame *frame)
-{
-    machine_pcpu(1);
-    assert_int_equal(axvm_suspend(race_vm), 0);
-    machine_pcpu(0);
-    frame->x[20] = rv64_guest_sbi(frame, HSM, START, 1, RV64_RAM, 0);
-}
-
-static void test_hart_start_while_the_vm_leaves_the_running_state_fails(void **state)
-{
-    (void)state;
-    race_vm = machine_vm(2, NULL);
-    assert_int_equal(rv64_machine_run(race_vm, 0, guest_starts_late).kind, AXVM_EXIT_STOPPED);
-    assert_int_equal(frame_of(race_vm, 0)->x[X_A0], FAILED);
-    assert_int_equal(rv64_machine_vcpu(race_vm, 1)->base.power, VCPU_OFF);
 }
 
 /* ---- DBCN ---- */
@@ -1333,20 +1135,14 @@ int main(void)
         TEST(test_hart_start_begins_as_the_specification_says),
         TEST(test_hart_start_of_a_hart_that_is_none),
         TEST(test_entries_are_executable_ram),
-        TEST(test_hart_start_of_one_that_is_started_or_pending),
         TEST(test_hart_stop_and_start_again_begins_afresh),
-        TEST(test_status_follows_off_pending_on),
         TEST(test_retentive_suspend_waits_and_then_succeeds),
         TEST(test_non_retentive_suspend_resumes_at_its_address),
         TEST(test_suspend_with_an_interrupt_pending_returns_at_once),
         TEST(test_suspend_types_that_are_none),
         TEST(test_system_suspend_wants_the_other_harts_stopped),
-        TEST(test_of_two_that_race_for_a_start_one_wins_with_its_own_entry),
-        TEST(test_a_start_while_the_target_stops),
         TEST(test_shutdown_and_reboots_stop_the_vm),
         TEST(test_reset_types_and_reasons_that_are_none),
-        TEST(test_of_two_that_end_the_system_the_first_decides),
-        TEST(test_hart_start_while_the_vm_leaves_the_running_state_fails),
         TEST(test_console_write_prints_guest_memory),
         TEST(test_a_long_console_write_is_done_in_parts),
         TEST(test_console_memory_that_is_none),
