@@ -523,17 +523,21 @@ static void test_every_word_keeps_within_bounds(void **state)
     }
 }
 
-static void test_offset_is_extended_from_its_width(void **state)
+static void test_values_are_extended_from_their_width(void **state)
 {
     const uint64_t value = UINT64_C(0x8000000280000081);
 
     (void)state;
-    assert_int_equal(a64_extend_offset(value, 2, 0), 0x80000081);                       /* UXTW */
-    assert_int_equal(a64_extend_offset(value, 2, 3), UINT64_C(0x400000408));
-    assert_int_equal(a64_extend_offset(value, 3, 0), value);                            /* LSL */
-    assert_int_equal(a64_extend_offset(value, 3, 4), UINT64_C(0x0000002800000810));
-    assert_int_equal(a64_extend_offset(value, 6, 1), UINT64_C(0xffffffff00000102));     /* SXTW */
-    assert_int_equal(a64_extend_offset(value, 7, 0), value);                            /* SXTX */
+    assert_int_equal(a64_extend(value, 0, false), 0x81);
+    assert_int_equal(a64_extend(value, 0, true), UINT64_C(0xffffffffffffff81));
+    assert_int_equal(a64_extend(value, 1, true), 0x81);
+    assert_int_equal(a64_extend(value, 2, false), 0x80000081);
+    assert_int_equal(a64_extend(value, 2, true), UINT64_C(0xffffffff80000081));
+    assert_int_equal(a64_extend(value, 3, false), value);
+    assert_int_equal(a64_extend(value, 3, true), value);
+    assert_int_equal(a64_extend_load(value, 0, true, true), UINT64_C(0xffffffffffffff81));
+    assert_int_equal(a64_extend_load(value, 0, true, false), 0xffffff81);
+    assert_int_equal(a64_extend_load(value, 3, false, false), value);
 }
 
 int main(void)
@@ -542,7 +546,7 @@ int main(void)
         cmocka_unit_test(test_decodes_as_the_disassembler_does),
         cmocka_unit_test(test_only_loads_and_stores_access_memory),
         cmocka_unit_test(test_every_word_keeps_within_bounds),
-        cmocka_unit_test(test_offset_is_extended_from_its_width),
+        cmocka_unit_test(test_values_are_extended_from_their_width),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

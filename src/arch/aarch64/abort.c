@@ -105,18 +105,6 @@ int a64_instruction_abort(struct a64_vcpu *v, uint64_t esr)
 
 /* ---- Plain loads and stores of devices: every instruction counts ------------------------------------------------- */
 
-/* The part of a device's value that a load carries, as it extends it. */
-__attribute__((noinline)) static uint64_t extend(uint64_t value, uint64_t esr)
-{
-    unsigned unused = (0 - (8U << ISS_SAS(esr))) % 64;
-
-    if ((esr & ISS_SSE) == 0) {
-        return value << unused >> unused;
-    }
-    value = (uint64_t)((int64_t)(value << unused) >> unused);
-    return (esr & ISS_SF) != 0 ? value : (uint32_t)value;
-}
-
 #define LOAD_KIND (UINT64_C(3) << 22 | ISS_SSE) /* its size, and whether it extends the sign */
 #define LOAD_WORD (UINT64_C(2) << 22)
 
@@ -124,7 +112,11 @@ static inline void load(struct a64_vcpu *v, uint64_t esr, uint64_t value)
 {
     uint64_t reg = ISS_SRT(esr);
 
-    value = __builtin_expect((esr & LOAD_KIND) == LOAD_WORD, 1) ? (uint32_t)value : extend(value, esr);
+    if (__builtin_expect((esr & LOAD_KIND) == LOAD_WORD, 1)) {
+        value = (uint32_t)value;
+    } else {
+        value = a64_extend_load(value, ISS_SAS(esr), (esr & ISS_SSE) != 0, (esr & ISS_SF) != 0);
+    }
     if (__builtin_expect(reg < 31, 1)) {
         v->frame.x[reg] = value;
     }

@@ -305,10 +305,17 @@ struct a64_insn a64_decode(uint32_t word)
 }
 
 /* Arm ARM, shared pseudocode ExtendReg: option 2:0 is width (8 to 64 bits) and, in bit 2, the sign. */
-uint64_t a64_extend_offset(uint64_t value, unsigned extend, unsigned shift)
+uint64_t a64_extend(uint64_t value, unsigned size, bool sign)
 {
-    unsigned unused = 64 - (8U << (extend & 3U));
+    unsigned unused = 64 - (8U << size);
     uint64_t high = value << unused;
 
-    return ((extend & 4U) != 0 ? (uint64_t)((int64_t)high >> unused) : high >> unused) << shift;
+    return sign ? (uint64_t)((int64_t)high >> unused) : high >> unused;
+}
+
+/* Kept out of abort.c's way, where loads mostly need none of it. */
+__attribute__((noinline)) uint64_t a64_extend_load(uint64_t value, unsigned size, bool sign, bool wide)
+{
+    value = a64_extend(value, size, sign);
+    return sign && !wide ? (uint32_t)value : value;
 }

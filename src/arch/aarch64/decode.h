@@ -51,7 +51,7 @@ struct a64_insn {
     uint8_t rt, rt2;
     uint8_t rn;        /* 31: SP */
     uint8_t rm;
-    uint8_t extend;    /* of rm: the instruction's `option` field, UXTB 0 to SXTX 7 */
+    uint8_t extend;    /* of rm: the instruction's `option` field, UXTB 0 to SXTX 7: sign at bit 2, size at [1:0] */
     uint8_t shift;
     int64_t imm;
 };
@@ -73,7 +73,10 @@ static inline unsigned a64_insn_lane(const struct a64_insn *insn, unsigned eleme
     return insn->pair ? 0 : insn->lane + element / insn->structure % insn->lanes;
 }
 
-/* What a register offset adds, `value` being the register's. */
-uint64_t a64_extend_offset(uint64_t value, unsigned extend, unsigned shift);
+/* The lowest 1 << `size` bytes of a value as 64 bits; with `sign`, as a signed one. */
+uint64_t a64_extend(uint64_t value, unsigned size, bool sign);
+
+/* So what a load of a general register leaves there: of 64 bits if `wide`, else of 32. */
+uint64_t a64_extend_load(uint64_t value, unsigned size, bool sign, bool wide);
 
 #endif

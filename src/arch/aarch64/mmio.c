@@ -81,17 +81,6 @@ static void copy(uint8_t *to, const uint8_t *from, unsigned size, bool reverse)
     }
 }
 
-static uint64_t extend(const struct a64_insn *insn, uint64_t value)
-{
-    unsigned unused = 64 - (8U << insn->size);
-
-    if (!insn->sign) {
-        return value;
-    }
-    value = (uint64_t)((int64_t)(value << unused) >> unused);
-    return insn->wide ? value : (uint32_t)value;
-}
-
 static void general_get(struct a64_vcpu *v, unsigned element, uint8_t *data, bool reverse)
 {
     const struct a64_insn *insn = &v->access.insn;
@@ -106,7 +95,8 @@ static void general_put(struct a64_vcpu *v, unsigned element, const uint8_t *dat
     uint64_t value = 0;
 
     copy((uint8_t *)&value, data, 1U << insn->size, reverse);
-    a64_reg_write(v, a64_insn_register(insn, element), extend(insn, value));
+    value = a64_extend_load(value, insn->size, insn->sign, insn->wide);
+    a64_reg_write(v, a64_insn_register(insn, element), value);
 }
 
 static void vector_get(struct a64_vcpu *v, unsigned element, uint8_t *data, bool reverse)
@@ -344,7 +334,7 @@ static void load_or_store(struct a64_vcpu *v, uint64_t ipa)
     struct a64_access *a = &v->access;
     const struct a64_insn *insn = &a->insn;
     uint64_t base = base_read(v, insn->rn);
-    uint64_t index = a64_extend_offset(a64_reg_read(v, insn->rm), insn->extend, insn->shift);
+    uint64_t index = a64_extend(a64_reg_read(v, insn->rm), insn->extend & 3U, (insn->extend & 4U) != 0) << insn->shift;
 
     if ((insn->kind == A64_INSN_STORE) != ((a->esr & ISS_WNR) != 0)) {
         return;

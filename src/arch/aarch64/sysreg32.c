@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What traps of AArch32 programs at EL0 needn't pass its condition. Of system registers only the physical timer is there
- * (CNTKCTL_EL1.EL0PTEN).
+ * What traps of AArch32 programs at EL0 needn't pass its condition. Of system registers only the physical timer is
+ * there (CNTKCTL_EL1.EL0PTEN).
  */
 #include "arch/aarch64/a64.h"
 
