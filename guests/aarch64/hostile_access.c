@@ -4,7 +4,6 @@
 #include <string.h>
 
 #define BASE 1U /* x1 has the address */
-#define PAR_EL1 SYSREG(3, 0, 7, 4, 0)
 
 /* ---- Instructions that access memory ----------------------------------------------------------------------------- */
 
@@ -61,7 +60,7 @@ static void check_effects(struct hostile_cpu *cpu, uint32_t insn, const uint64_t
     }
 }
 
-static void try_access(struct hostile_cpu *cpu, uint64_t target)
+void try_access(struct hostile_cpu *cpu, uint64_t target)
 {
     uint64_t before[31];
     uint32_t insn = random_access(cpu);
@@ -123,8 +122,12 @@ static uint64_t random_attributes(struct hostile_cpu *cpu)
     return attributes;
 }
 
-/* Translate `va` to `target`, or pretend to. */
-static void lead_to(struct hostile_cpu *cpu, uint64_t va, uint64_t target)
+uint64_t alias_page(uint64_t random)
+{
+    return HIGH | (random & UINT64_C(0x7ffffff000));
+}
+
+void alias_to(struct hostile_cpu *cpu, uint64_t va, uint64_t target)
 {
     uint64_t *level1 = &cpu->tables[0][va >> 30 & 511], *level2 = &cpu->tables[1][va >> 21 & 511];
     uint64_t *level3 = &cpu->tables[2][va >> 12 & 511];
@@ -154,7 +157,7 @@ static void lead_to(struct hostile_cpu *cpu, uint64_t va, uint64_t target)
     }
 }
 
-static void take_tables(struct hostile_cpu *cpu)
+void alias_begin(struct hostile_cpu *cpu)
 {
     extern uint64_t hostile_tables[];
     uint64_t tcr = SANE_TCR_LOW | (uint64_t)SANE_TCR_HIGH << 32;
@@ -171,28 +174,7 @@ static void take_tables(struct hostile_cpu *cpu)
     reg_write(tcr_el1, tcr);
     reg_write(mair_el1, SANE_MAIR | random64(cpu) << 16);
     barrier("dsb ishst\n\tisb\n\ttlbi vmalle1\n\tdsb sy\n\tisb");
-}
-
-void op_alias(struct hostile_cpu *cpu)
-{
-    bool execute = below(cpu, 4) == 0;
-    uint64_t target = execute ? random_code_target(cpu) : random_target(cpu);
-    uint64_t va = HIGH | (random64(cpu) & UINT64_C(0x7ffffff000)) | (target & 0xfff);
-    unsigned tries = 1 + (unsigned)below(cpu, 4);
-
-    lead_to(cpu, va, target);
-    lead_to(cpu, va + 4096, random_code_target(cpu));
-    take_tables(cpu);
-    while (tries-- > 0) {
-        slot_begin(cpu);
-        if (execute) {
-            cpu->pc = va & ~UINT64_C(3);
-            slot_run(cpu);
-        } else {
-            try_access(cpu, va);
-        }
-    }
-    (void)reg_read(S3_0_C7_C4_0); /* PAR_EL1 */
+    (void)reg_read(S3_0_C7_C4_0); /* PAR_EL1: of what random instructions asked for */
 }
 
 /* ---- Memory that is populated on first touch --------------------------------------------------------------------- */

@@ -48,6 +48,7 @@
 #define ALL UINT64_MAX
 #define SLOT_END 0xd4000001U /* SVC */
 #define HOSTILE_REGS 31
+#define INSN_ALIGN UINT64_C(3)
 #define LAZY_BASE UINT64_C(0x60000000)
 
 struct boot_record {

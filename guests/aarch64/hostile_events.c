@@ -375,13 +375,6 @@ void op_wait(struct hostile_cpu *cpu)
 
 /* ---- What a CPU has, it keeps ------------------------------------------------------------------------------------ */
 
-static void check_kept(const struct hostile_cpu *cpu, const char *name, uint64_t got, uint64_t wanted)
-{
-    if (got != wanted) {
-        failed(cpu, "%s is %#llx, not %#llx, after waiting", name, (unsigned long long)got, (unsigned long long)wanted);
-    }
-}
-
 void op_keep(struct hostile_cpu *cpu)
 {
     uint64_t mark = random64(cpu);

@@ -21,7 +21,6 @@ void access_register(struct hostile_cpu *cpu, uint64_t at, uint64_t value);
 void its_adopt(void);
 
 void op_mmio(struct hostile_cpu *cpu);
-void op_alias(struct hostile_cpu *cpu);
 void op_sysreg(struct hostile_cpu *cpu);
 void op_wild(struct hostile_cpu *cpu);
 void op_insn(struct hostile_cpu *cpu);

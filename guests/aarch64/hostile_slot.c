@@ -160,14 +160,27 @@ static void take_interrupt(struct hostile_cpu *cpu)
     }
 }
 
-/* Interrupts come before an instruction as often as they like, but not for ever. */
-/* An interrupt may leave a CPU as it can't be woken: it ends what waits. */
+static void keep_on_leash(struct hostile_cpu *cpu)
+{
+    if (cpu->leashed) {
+        open_interrupts(cpu);
+        reg_write(cntv_cval_el0, ticks() + ticks_per_second() / 50000);
+        reg_write(cntv_ctl_el0, 1);
+        cpu->pstate &= ~UINT64_C(0x80); /* I */
+    }
+}
+
+/*
+ * Interrupts come before an instruction as often as they like, but not for ever. They end what waits, since one may leave
+ * a CPU as it can't be woken, and what loops.
+ */
 void slot_run(struct hostile_cpu *cpu)
 {
     unsigned patience = 4;
 
     slot_add(cpu, SLOT_END);
     code_changed(cpu->slot, cpu->slot_used * 4);
+    keep_on_leash(cpu);
     hostile_enter(cpu);
     while (cpu->vector % 4 == 1 || cpu->vector % 4 == 2) {
         take_interrupt(cpu);
@@ -175,6 +188,9 @@ void slot_run(struct hostile_cpu *cpu)
             return;
         }
         if (--patience == 0) {
+            if (cpu->leashed) {
+                return;
+            }
             cpu->pstate |= 0xc0; /* I, F */
         }
         hostile_enter(cpu);
@@ -188,13 +204,13 @@ void slot_run(struct hostile_cpu *cpu)
 
 /* Where something begins or ends, in this guest's map as the tests make it (read-only, unreadable, lazy RAM), or nothing. */
 static const uint64_t places[] = {
-    0x00000000, 0x04000000, 0x07fff000, 0x08010000, 0x08080000, 0x0808ff80, 0x08090000, 0x0809f000, 0x080a0000, 0x08120000, 0x08ffffff, 0x09000000,
-    0x09001000, 0x09010000, 0x09011000, 0x0a000000, 0x10000000, 0x3efff000, 0x3ffff000, 0x41fff000, 0x42000000,
-    0x50000000, 0x50100000, 0x51000000, 0x51100000, 0x60000000, 0x63fff000, 0x64000000, 0x80000000, 0xfffff000,
-    0x100000000, 0x4010000000, 0x7ffffff000,
+    0x00000000, 0x04000000, 0x07fff000, 0x08010000, 0x08080000, 0x0808ff80, 0x08090000, 0x0809f000, 0x080a0000,
+    0x08120000, 0x08ffffff, 0x09000000, 0x09001000, 0x09010000, 0x09011000, 0x0a000000, 0x10000000, 0x3efff000,
+    0x3ffff000, 0x41fff000, 0x42000000, 0x50000000, 0x50100000, 0x51000000, 0x51100000, 0x60000000, 0x63fff000,
+    0x64000000, 0x80000000, 0xfffff000, 0x100000000, 0x4010000000, 0x7ffffff000,
 };
 
-static uint64_t place(struct hostile_cpu *cpu)
+uint64_t random_place(struct hostile_cpu *cpu)
 {
     switch (below(cpu, 8)) {
     case 0:
@@ -217,7 +233,7 @@ static uint64_t place(struct hostile_cpu *cpu)
 }
 
 /* An index into RAM, when a register with it is scaled, must not lead to what this program needs. */
-static bool is_safe(uint64_t target)
+bool may_try(uint64_t target)
 {
     for (unsigned scale = 1; scale <= 4; scale++) {
         if (target << scale >> 23 == 0x40000000 >> 23 && target >> 16 != 0x0800) {
@@ -225,57 +241,4 @@ static bool is_safe(uint64_t target)
         }
     }
     return true;
-}
-
-uint64_t random_target(struct hostile_cpu *cpu)
-{
-    uint64_t target;
-
-    do {
-        uint64_t how = random64(cpu);
-
-        target = place(cpu);
-        if ((how & 7) == 0) {
-            target |= 0xfff; /* across pages */
-            target -= how >> 3 & 0xf;
-        } else if ((how & 0x30) != 0) {
-            target &= ~UINT64_C(7);
-        }
-    } while (!is_safe(target));
-    return target;
-}
-
-/* Not RAM that anything may have been written to: what is there might be a loop. */
-uint64_t random_code_target(struct hostile_cpu *cpu)
-{
-    uint64_t target;
-
-    do {
-        target = random_target(cpu);
-    } while (target >> 25 == 0x40000000 >> 25 || target >> 26 == 0x60000000 >> 26);
-    return target;
-}
-
-uint64_t random_value(struct hostile_cpu *cpu)
-{
-    uint64_t value = random64(cpu);
-
-    switch (below(cpu, 8)) {
-    case 0:
-        return 0;
-    case 1:
-        return UINT64_MAX;
-    case 2:
-        return UINT64_C(1) << (value & 63);
-    case 3:
-        return value & 0xff;
-    case 4:
-        return random_target(cpu);
-    case 5:
-        return value & value >> 32 & 0xffffffffU;
-    case 6:
-        return ~(UINT64_C(1) << (value & 63));
-    default:
-        return value;
-    }
 }

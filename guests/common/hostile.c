@@ -151,7 +151,7 @@ static void rescue(const struct hostile_cpu *cpu)
 {
     if (cpu->off) {
         power_on(cpu);
-    } else if (cpu->waiting) {
+    } else if (cpu->waiting || cpu->leashed) {
         wake(cpu);
     }
 }
@@ -201,6 +201,13 @@ static void check_marks(struct hostile_cpu *cpu)
             failed(cpu, "x%u has another guest's %#llx", i, (unsigned long long)cpu->x[i]);
             cpu->x[i] = 0;
         }
+    }
+}
+
+void check_kept(const struct hostile_cpu *cpu, const char *name, uint64_t got, uint64_t wanted)
+{
+    if (got != wanted) {
+        failed(cpu, "%s is %#llx, not %#llx, after waiting", name, (unsigned long long)got, (unsigned long long)wanted);
     }
 }
 
@@ -329,12 +336,22 @@ _Noreturn static void finish(struct hostile_cpu *cpu)
     hostile_end();
 }
 
+/* After another batch: it is the one that completes a percent, or several. */
+static void tell_progress(uint64_t before)
+{
+    uint64_t percent = (before + BATCH) * 100 / options.operations;
+
+    if (percent != before * 100 / options.operations) {
+        tell("hostile: %llu %%\n", (unsigned long long)percent);
+    }
+}
+
 _Noreturn static void run(struct hostile_cpu *cpu)
 {
     for (unsigned i = 1; __atomic_load_n(&operations, __ATOMIC_RELAXED) < options.operations; i++) {
         operate(cpu);
         if (i % BATCH == 0) {
-            __atomic_fetch_add(&operations, BATCH, __ATOMIC_RELAXED);
+            tell_progress(__atomic_fetch_add(&operations, BATCH, __ATOMIC_RELAXED));
             watch(cpu);
         }
     }
@@ -344,7 +361,7 @@ _Noreturn static void run(struct hostile_cpu *cpu)
 _Noreturn void hostile_started(struct hostile_cpu *cpu)
 {
     cpu->in_slot = 0;
-    cpu->off = cpu->waiting = false;
+    cpu->off = cpu->waiting = cpu->leashed = false;
     cpu->starts++;
     has_woken();
     check_boot(cpu);

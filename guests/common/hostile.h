@@ -34,6 +34,7 @@ struct hostile_cpu {
     volatile bool off;       /* by its own wish, or never started */
     volatile bool waiting;   /* for something that another CPU may have to bring about */
     volatile bool stopped;   /* at the end */
+    volatile bool leashed;   /* the slot's code may loop: an interrupt is to end it */
     volatile unsigned kind;  /* of operation */
     volatile uint64_t starts;
     unsigned slot_used;
@@ -75,6 +76,10 @@ struct kind {
     void (*run)(struct hostile_cpu *cpu);
 };
 
+/* What a CPU had before it waited, it still has. */
+void check_kept(const struct hostile_cpu *cpu, const char *name, uint64_t got, uint64_t wanted);
+
+void op_alias(struct hostile_cpu *cpu);
 void op_lazy(struct hostile_cpu *cpu);
 void op_print(struct hostile_cpu *cpu);
 
@@ -109,10 +114,23 @@ void slot_run(struct hostile_cpu *cpu); /* add SLOT_END, and run it until it is 
 void code_changed(const void *start, unsigned size);
 bool left_by_end(const struct hostile_cpu *cpu);
 
-/* Addresses: devices, RAM of all sorts, holes, and what is beyond. */
+/* Addresses: devices, RAM of all sorts, holes, and what is beyond: by random_place(), for the others in hostile_random.c. */
+uint64_t random_place(struct hostile_cpu *cpu);
+bool may_try(uint64_t target);
 uint64_t random_target(struct hostile_cpu *cpu);
 uint64_t random_code_target(struct hostile_cpu *cpu);
 uint64_t random_value(struct hostile_cpu *cpu);
+
+/* Any instruction that accesses memory, at that address; and whether it left alone what it shall not touch. */
+void try_access(struct hostile_cpu *cpu, uint64_t target);
+
+/*
+ * Of the translation that is this CPU's to play with: some page of it, translate `va` to `target` or pretend to, and let
+ * it be as it is now.
+ */
+uint64_t alias_page(uint64_t random);
+void alias_to(struct hostile_cpu *cpu, uint64_t va, uint64_t target);
+void alias_begin(struct hostile_cpu *cpu);
 
 /* Addresses of the unprivileged window of a CPU: its slot, data, a page that is anything, nothing. */
 uint64_t user_page(const struct hostile_cpu *cpu, unsigned page);

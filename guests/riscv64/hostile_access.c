@@ -81,7 +81,7 @@ static void check_effects(struct hostile_cpu *cpu, uint32_t insn, const uint64_t
     }
 }
 
-static void try_access(struct hostile_cpu *cpu, uint64_t target)
+void try_access(struct hostile_cpu *cpu, uint64_t target)
 {
     uint64_t before[HOSTILE_REGS];
     uint32_t insn = random_access(cpu);
@@ -146,8 +146,12 @@ static uint64_t random_flags(struct hostile_cpu *cpu)
     return flags;
 }
 
-/* Translate `va` to `target`, or pretend to. */
-static void lead_to(struct hostile_cpu *cpu, uint64_t va, uint64_t target)
+uint64_t alias_page(uint64_t random)
+{
+    return HIGH | (random & UINT64_C(0x3ffffff000));
+}
+
+void alias_to(struct hostile_cpu *cpu, uint64_t va, uint64_t target)
 {
     uint64_t *level2 = &cpu->tables[0][va >> 30 & 511], *level1 = &cpu->tables[1][va >> 21 & 511];
     uint64_t *level0 = &cpu->tables[2][va >> 12 & 511];
@@ -176,25 +180,10 @@ static void lead_to(struct hostile_cpu *cpu, uint64_t va, uint64_t target)
     }
 }
 
-void op_alias(struct hostile_cpu *cpu)
+void alias_begin(struct hostile_cpu *cpu)
 {
-    bool execute = below(cpu, 4) == 0;
-    uint64_t target = execute ? random_code_target(cpu) : random_target(cpu);
-    uint64_t va = HIGH | (random64(cpu) & UINT64_C(0x3ffffff000)) | (target & 0xfff);
-    unsigned tries = 1 + (unsigned)below(cpu, 4);
-
-    lead_to(cpu, va, target);
-    lead_to(cpu, va + 4096, random_code_target(cpu));
+    (void)cpu;
     barrier("sfence.vma");
-    while (tries-- > 0) {
-        slot_begin(cpu);
-        if (execute) {
-            cpu->pc = va & ~UINT64_C(1);
-            slot_run(cpu);
-        } else {
-            try_access(cpu, va);
-        }
-    }
 }
 
 /* ---- Memory that is populated on first touch --------------------------------------------------------------------- */

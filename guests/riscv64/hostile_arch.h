@@ -31,6 +31,7 @@
 #define ALL UINT64_MAX
 #define SLOT_END 0x00100073U /* ebreak */
 #define HOSTILE_REGS 32
+#define INSN_ALIGN UINT64_C(1)
 #define LAZY_BASE UINT64_C(0xa0000000)
 
 struct boot_record {

@@ -44,7 +44,6 @@ uint64_t satp_of(const struct hostile_cpu *cpu, unsigned mode);
 uint32_t random_access(struct hostile_cpu *cpu);
 
 void op_mmio(struct hostile_cpu *cpu);
-void op_alias(struct hostile_cpu *cpu);
 void op_race(struct hostile_cpu *cpu);
 void op_csr(struct hostile_cpu *cpu);
 void op_wild(struct hostile_cpu *cpu);

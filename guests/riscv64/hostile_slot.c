@@ -153,10 +153,11 @@ static void take_interrupt(struct hostile_cpu *cpu)
     }
 }
 
-/* What loops in U mode, a timer ends. */
-static void keep_on_leash(const struct hostile_cpu *cpu)
+/* What loops, a timer ends. */
+static void keep_on_leash(struct hostile_cpu *cpu)
 {
-    if ((cpu->status & SSTATUS_SPP) == 0) {
+    cpu->status |= cpu->leashed ? SSTATUS_SPIE : 0;
+    if ((cpu->status & SSTATUS_SPP) == 0 || cpu->leashed) {
         (void)sbi(SBI_TIME, 0, ticks() + ticks_per_second() / 50000);
         csr_set(sie, UINT64_C(1) << IRQ_TIMER);
     }
@@ -180,7 +181,7 @@ void slot_run(struct hostile_cpu *cpu)
             return;
         }
         if (--patience == 0) {
-            if ((cpu->status & SSTATUS_SPP) == 0) {
+            if ((cpu->status & SSTATUS_SPP) == 0 || cpu->leashed) {
                 return;
             }
             csr_write(sie, 0);
@@ -205,7 +206,7 @@ static const uint64_t places[] = {
 
 #define PLACES_OF_VMS 17U
 
-static uint64_t place(struct hostile_cpu *cpu)
+uint64_t random_place(struct hostile_cpu *cpu)
 {
     unsigned first = is_strict() ? 0 : PLACES_OF_VMS;
     uint64_t plic = machine.arch.plic;
@@ -230,52 +231,7 @@ static uint64_t place(struct hostile_cpu *cpu)
     }
 }
 
-uint64_t random_target(struct hostile_cpu *cpu)
+bool may_try(uint64_t target)
 {
-    uint64_t how = random64(cpu);
-    uint64_t target = place(cpu);
-
-    if ((how & 7) == 0) {
-        target |= 0xfff; /* across pages */
-        target -= how >> 3 & 0xf;
-    } else if ((how & 0x30) != 0) {
-        target &= ~UINT64_C(7);
-        target += target == machine.uart ? 1 : 0;
-    }
-    return target;
-}
-
-/* Not RAM that anything may have been written to: what is there might be a loop. */
-uint64_t random_code_target(struct hostile_cpu *cpu)
-{
-    uint64_t target;
-
-    do {
-        target = random_target(cpu);
-    } while (target >> 25 == 0x80000000 >> 25 || target >> 26 == LAZY_BASE >> 26);
-    return target;
-}
-
-uint64_t random_value(struct hostile_cpu *cpu)
-{
-    uint64_t value = random64(cpu);
-
-    switch (below(cpu, 8)) {
-    case 0:
-        return 0;
-    case 1:
-        return UINT64_MAX;
-    case 2:
-        return UINT64_C(1) << (value & 63);
-    case 3:
-        return value & 0xff;
-    case 4:
-        return random_target(cpu);
-    case 5:
-        return value & value >> 32 & 0xffffffffU;
-    case 6:
-        return ~(UINT64_C(1) << (value & 63));
-    default:
-        return value;
-    }
+    return target != machine.uart; /* its data register: of its output there would be too much */
 }
