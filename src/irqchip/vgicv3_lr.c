@@ -115,11 +115,11 @@ static void put(struct vgicv3_cpu *cpu, unsigned n, struct vgicv3_word *word, un
 /*
  * ICH_HCR_EL2.EOIcount counts only while it is asked for; reading it ends with writing it back to zero. None of what is
  * asked for can be so already, but QEMU 7.2 takes group 0 to be off while group 1 is: such a false alarm would keep the
- * guest from running for ever, so it is done without.
+ * guest from running for ever, so it is done without; also when the same was asked for before group 1 went off.
  */
 static void write_hcr(struct vgicv3_cpu *cpu, uint32_t hcr)
 {
-    if (hcr == cpu->hcr && (hcr & ICH_HCR_LRENPIE) == 0) {
+    if (hcr == cpu->hcr && (hcr & ALARMS) == 0) {
         return;
     }
     cpu->hcr = hcr;

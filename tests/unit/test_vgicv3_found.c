@@ -54,6 +54,25 @@ static void more_pending_interrupts_than_list_registers_despite_false_alarms(voi
     assert_int_equal(gic_ack(0), GIC_SPURIOUS);
 }
 
+/* A group is turned off while what is asked for is another's. */
+static void an_interrupt_of_group_0_that_anyone_may_have_despite_false_alarms(void **state)
+{
+    (void)state;
+    gic_start(4);
+    ich_model_false_alarms(true);
+    gicd_write(0, GIC_IGROUPR + SPI / 32 * 4, 4, 0);
+    gicd_write(0, GICD_IROUTER + 8 * SPI, 8, UINT64_C(1) << 31);
+    gic_pulse(0, SPI);
+    gic_serve_all();
+    gic_enter(0);
+    ich_model_set_group(1, false);
+    gic_enter(0);
+    assert_true(ich_model_signalled(0));
+    ich_model_set_group(1, true);
+    gic_enter(0);
+    assert_true(ich_model_signalled(0));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, gic_setup, gic_teardown)
 
 int main(void)
@@ -61,6 +80,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         TEST(more_active_interrupts_than_list_registers_despite_false_alarms),
         TEST(more_pending_interrupts_than_list_registers_despite_false_alarms),
+        TEST(an_interrupt_of_group_0_that_anyone_may_have_despite_false_alarms),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
