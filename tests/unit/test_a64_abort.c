@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Second-stage aborts: emulated devices, memory on first touch, and what nothing answers. */
+/* Second-stage aborts in detail: what of test_abort.c's matter is aarch64's own. */
 #include "support/a64_machine.h"
 #include "support/places.h"
 #include "support/random.h"
@@ -216,22 +216,6 @@ static void test_only_the_address_counts_of_hpfar(void **state)
     assert_int_equal(dev.offset, 0x20);
 }
 
-static void test_bus_error_of_a_device_is_the_guests_external_abort(void **state)
-{
-    static const int errors[] = {AXVM_EINVAL, AXVM_EFAULT, AXVM_EUNSUPPORTED, AXVM_ENOENT};
-
-    (void)state;
-    prepare(EL1H);
-    for (unsigned i = 0; i < 4; i++) {
-        dev.error = errors[i];
-        abort_at(load_esr(2, 1, false, false), VA, DEVICE);
-        check_injected(a64_esr(EC_DABT_SAME, 0x10));
-        abort_at(store_esr(2, 1), VA, DEVICE);
-        check_injected(a64_esr(EC_DABT_SAME, 0x10 | ISS_WNR));
-    }
-    assert_int_equal(axvm_state(vm), AXVM_STATE_RUNNING);
-}
-
 static void test_access_that_sticks_out_of_a_device_is_refused(void **state)
 {
     (void)state;
@@ -305,58 +289,13 @@ static void test_first_touch_of_a_lazy_page_populates_that_page(void **state)
     }
 }
 
-static void test_another_vcpus_first_touch_is_no_fault(void **state)
+static void test_access_flag_fault_is_tried_again(void **state)
 {
     (void)state;
     prepare(EL1H);
     abort_at(store_esr(3, 1), VA, LAZY);
-    abort_at(store_esr(3, 1), VA, LAZY);
-    check_retried();
     abort_at(a64_esr(EC_DABT_LOWER, FNSC_ACCESS_FLAG | ISS_WNR), VA, LAZY);
     check_retried();
-}
-
-static void test_a_host_without_memory_fails_the_vm(void **state)
-{
-    (void)state;
-    prepare(EL1H);
-    fake_hal_fail_orders_from(0);
-    assert_int_equal(run_abort(store_esr(3, 1), VA, LAZY), AXVM_EXIT_STOPPED);
-    assert_int_equal(axvm_state(vm), AXVM_STATE_FAILED);
-    assert_true(fake_hal_logged("memory"));
-}
-
-static void test_nothing_there_is_an_external_abort(void **state)
-{
-    static const uint64_t holes[] = {0, HOLE, UINT64_C(0xfffff) << 12, UINT64_C(0xfffffffff) << 12};
-
-    (void)state;
-    prepare(EL1H);
-    for (unsigned i = 0; i < 4; i++) {
-        abort_at(load_esr(2, 1, false, false), VA, holes[i]);
-        check_injected(a64_esr(EC_DABT_SAME, 0x10));
-        abort_at(store_esr(2, 1), VA, holes[i]);
-        check_injected(a64_esr(EC_DABT_SAME, 0x10 | ISS_WNR));
-        abort_at(a64_esr(EC_DABT_LOWER, FNSC_TRANSLATION), VA, holes[i]);
-        check_injected(a64_esr(EC_DABT_SAME, 0x10));
-        abort_at(a64_esr(EC_IABT_LOWER, FNSC_TRANSLATION), VA, holes[i]);
-        check_injected(a64_esr(EC_IABT_SAME, 0x10));
-        abort_at(a64_esr(EC_DABT_LOWER, FNSC_TRANSLATION | ISS_S1PTW), VA, holes[i]);
-        check_injected(a64_esr(EC_DABT_SAME, 0x17));
-        abort_at(a64_esr(EC_IABT_LOWER, 0x05 | ISS_S1PTW), VA, holes[i]);
-        check_injected(a64_esr(EC_IABT_SAME, 0x15));
-    }
-}
-
-static void test_instructions_are_not_fetched_from_devices(void **state)
-{
-    (void)state;
-    prepare(EL1H);
-    abort_at(a64_esr(EC_IABT_LOWER, FNSC_TRANSLATION), VA, DEVICE);
-    check_injected(a64_esr(EC_IABT_SAME, 0x10));
-    abort_at(a64_esr(EC_DABT_LOWER, FNSC_TRANSLATION | ISS_S1PTW), VA, DEVICE); /* nor are translation tables */
-    check_injected(a64_esr(EC_DABT_SAME, 0x17));
-    assert_int_equal(dev.reads, 0);
 }
 
 /* ---- Permission faults: HPFAR_EL2 is unknown, unless it was a walk (Arm ARM D19.2.60) ---- */
@@ -468,15 +407,11 @@ int main(void)
         TEST(test_loads_of_all_widths_extensions_and_registers),
         TEST(test_stores_of_all_widths_and_registers),
         TEST(test_only_the_address_counts_of_hpfar),
-        TEST(test_bus_error_of_a_device_is_the_guests_external_abort),
         TEST(test_access_that_sticks_out_of_a_device_is_refused),
         TEST(test_cache_maintenance_on_a_device_is_done_with),
         TEST(test_device_access_of_aarch32_steps_over_what_there_is),
         TEST(test_first_touch_of_a_lazy_page_populates_that_page),
-        TEST(test_another_vcpus_first_touch_is_no_fault),
-        TEST(test_a_host_without_memory_fails_the_vm),
-        TEST(test_nothing_there_is_an_external_abort),
-        TEST(test_instructions_are_not_fetched_from_devices),
+        TEST(test_access_flag_fault_is_tried_again),
         TEST(test_permission_fault_is_found_by_the_guests_own_translation),
         TEST(test_permission_fault_whose_translation_is_gone_is_tried_again),
         TEST(test_permission_fault_of_a_walk_is_a_write),

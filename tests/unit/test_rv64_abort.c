@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Guest page faults: emulated devices, memory on first touch, and what nothing answers. */
+/* Guest page faults in detail: what of test_abort.c's matter is riscv64's own. */
 #include "support/places.h"
 #include "support/random.h"
 #include "support/rv64_machine.h"
@@ -701,42 +701,6 @@ static void test_first_touch_of_a_lazy_page_populates_that_page(void **state)
     }
 }
 
-static void test_another_vcpus_first_touch_is_no_fault(void **state)
-{
-    (void)state;
-    for (unsigned i = 0; i < 2; i++) {
-        fault(CAUSE_STORE_GUEST_PAGE, LAZY, VA, 0, 0);
-        check_retried();
-    }
-}
-
-static void test_a_host_without_memory_fails_the_vm(void **state)
-{
-    (void)state;
-    fake_hal_fail_orders_from(0);
-    assert_int_equal(run_fault(CAUSE_STORE_GUEST_PAGE, LAZY, VA, 0, 0), AXVM_EXIT_STOPPED);
-    assert_int_equal(axvm_state(vm), AXVM_STATE_FAILED);
-    assert_true(fake_hal_logged("memory"));
-}
-
-static void test_nothing_there_is_an_access_fault(void **state)
-{
-    static const uint64_t holes[] = {4, HOLE, DEVICE + DEVICE_SIZE, DEVICE - 4, LAZY + MIB(4), (UINT64_C(1) << 41) - 4};
-
-    (void)state;
-    for (unsigned i = 0; i < COUNT(holes); i++) {
-        fault(CAUSE_LOAD_GUEST_PAGE, holes[i], VA, 0, 0x00052583);
-        check_injected(CAUSE_LOAD_ACCESS);
-        fault(CAUSE_STORE_GUEST_PAGE, holes[i], VA, 0, 0x00b52023);
-        check_injected(CAUSE_STORE_ACCESS);
-        fault(CAUSE_STORE_GUEST_PAGE, holes[i], VA, WALK_READ, 0);
-        check_injected(CAUSE_STORE_ACCESS);
-        fault(CAUSE_FETCH_GUEST_PAGE, holes[i], VA, 0, 0);
-        check_injected(CAUSE_FETCH_ACCESS);
-    }
-    check_no_access();
-}
-
 static void test_memory_that_does_not_allow_it_is_an_access_fault(void **state)
 {
     (void)state;
@@ -824,9 +788,6 @@ int main(void)
         TEST(test_who_gets_nowhere_has_an_access_fault),
         TEST(test_htinst_and_words_are_not_mixed_up),
         TEST(test_first_touch_of_a_lazy_page_populates_that_page),
-        TEST(test_another_vcpus_first_touch_is_no_fault),
-        TEST(test_a_host_without_memory_fails_the_vm),
-        TEST(test_nothing_there_is_an_access_fault),
         TEST(test_memory_that_does_not_allow_it_is_an_access_fault),
         TEST(test_writes_to_logged_pages_are_noted_and_go_on),
         TEST(test_random_faults_end_in_the_guest),
