@@ -23,6 +23,7 @@
 #define SGIS 8U
 #define FIRST_SPI 40U
 #define SPIS 8U
+#define IROUTER_ANY (UINT64_C(1) << 31)
 #define DONE_ALL ((1U << THREADS) - 1)
 
 static struct gic_machine *const m = &gic_machine;
@@ -156,7 +157,7 @@ static void step(uint32_t r)
 {
     unsigned to = r % THREADS, n = r / 16 % SGIS;
 
-    switch (r / 256 % 9) {
+    switch (r / 256 % 10) {
     case 0:
     case 1:
         send(to, n);
@@ -172,7 +173,7 @@ static void step(uint32_t r)
         write_reg(&m->gic.dist, GIC_ISENABLER + 4, 1U << (FIRST_SPI + n - 32));
         break;
     case 4:
-        write_reg(&m->gic.dist, GICD_IROUTER + 8 * (FIRST_SPI + n), to);
+        write_reg(&m->gic.dist, GICD_IROUTER + 8 * (FIRST_SPI + n), r / 8192 % 2 != 0 ? to : IROUTER_ANY);
         break;
     case 5:
         compare_active(to);
@@ -183,6 +184,13 @@ static void step(uint32_t r)
     case 7:
         atomic_store(&expected_spi[n % SPIS], true);
         write_reg(&m->gic.dist, GIC_ISPENDR + 4, 1U << (FIRST_SPI + n % SPIS - 32));
+        break;
+    case 8: /* what it has of the 1-of-N interrupts is another's meanwhile */
+        ich_model_set_group(1, false);
+        serve();
+        sched_yield();
+        serve();
+        ich_model_set_group(1, true);
         break;
     default:
         vgicv3_save(&m->cpus[self]);
@@ -231,6 +239,9 @@ static void vcpus_on_their_own_threads_lose_nothing(void **state)
     (void)state;
     for (uint32_t i = 0; i < SPIS; i++) {
         gic_set_edge(0, FIRST_SPI + i, true);
+    }
+    for (unsigned v = THREADS; v < GIC_VCPUS; v++) {
+        atomic_store(&m->vcpus[v].power, VCPU_OFF);
     }
     hal = &threads_hal;
     for (unsigned v = 0; v < THREADS; v++) {
