@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The guest's watchpoints on accesses that are emulated, which the hardware doesn't see (Arm ARM D2.10; pseudocode
- * AArch64.CheckWatchpoint). They come behind MMU faults and before external aborts (D1.3.5.5). What is CONSTRAINED
- * UNPREDICTABLE: BAS counts as it is, also with MASK; MASK 1 and 2 are 0; reserved HMC, SSC, PAC are taken by the bit.
+ * AArch64.CheckWatchpoint). They come behind MMU faults and before external aborts (D1.3.5.5), but for accesses where
+ * no device is; DC IVAC, which is a store to them, isn't looked at. What is CONSTRAINED UNPREDICTABLE: BAS counts as it
+ * is, also with MASK; MASK 1 and 2 are 0; reserved combinations of HMC, SSC and PAC are taken by the bit.
  */
 #include "arch/aarch64/cpu.h"
 #include "arch/aarch64/hcr.h"
