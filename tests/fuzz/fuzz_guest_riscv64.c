@@ -53,6 +53,7 @@ static void start(void)
 
 /* ---- What a guest does ---- */
 
+/* Anywhere near, or at a register of 32 bits in one of some pages. */
 static uint64_t address(void)
 {
     static const uint64_t bases[] = {
@@ -60,7 +61,10 @@ static uint64_t address(void)
         RV64_RAM, RV64_RAM + MACHINE_RAM_SIZE - 0x8000, MACHINE_NOTHING + 0x10000, UINT64_C(0x3fffffffff0000),
     };
 
-    return bases[take(&in, 1) % COUNT(bases)] + take(&in, 2);
+    uint64_t base = take(&in, 1), offset = take(&in, 2);
+
+    offset = base < 0x80 ? offset : (offset & 0x1f00) << 4 | (offset & 0xff) * 4;
+    return bases[base % COUNT(bases)] + offset;
 }
 
 static void do_load(struct rv64_frame *frame)
@@ -110,11 +114,11 @@ static void do_known_csr(struct rv64_frame *frame)
                                   6U << 7);
 }
 
-static uint64_t argument(uint64_t how)
+static uint64_t argument(uint64_t how, size_t bytes)
 {
     switch (how & 3) {
     case 0:
-        return take(&in, 1);
+        return take(&in, bytes);
     case 1:
         return address();
     case 2:
@@ -131,10 +135,11 @@ static void do_call(struct rv64_frame *frame)
     uint8_t choice = (uint8_t)take(&in, 1);
     uint64_t eid = choice < 250 ? eids[choice % COUNT(eids)] : take(&in, 4);
     uint64_t fid = take(&in, 1) & 7, how = take(&in, 1);
+    size_t bytes = how < 0x80 ? 1 : 2;
     uint64_t args[3];
 
     for (unsigned i = 0; i < COUNT(args); i++, how >>= 2) {
-        args[i] = argument(how);
+        args[i] = argument(how, bytes);
     }
     frame->x[X_A3] = take(&in, 2);
     (void)rv64_guest_sbi(frame, eid, fid, args[0], args[1], args[2]);
