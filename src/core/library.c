@@ -11,9 +11,9 @@ const struct axvm_arch *arch;
 static bool hal_is_complete(const struct axvm_hal *host)
 {
     return host->frames_alloc && host->frames_free && host->region_claim && host->region_release && host->hpa_to_hva &&
-           host->hva_to_hpa && host->ticks && host->tick_hz && host->wall_clock && host->timer_arm && host->timer_cancel &&
-           host->pcpu_id && host->pcpu_count && host->pcpu_count <= AXVM_MAX_PCPUS && host->vcpu_kick && host->irq_handle &&
-           host->console_write && host->log;
+           host->hva_to_hpa && host->ticks && host->tick_hz && host->wall_clock && host->timer_arm &&
+           host->timer_cancel && host->pcpu_id && host->pcpu_count && host->pcpu_count <= AXVM_MAX_PCPUS &&
+           host->vcpu_kick && host->irq_handle && host->console_write && host->log;
 }
 
 int axvm_library_init(const struct axvm_hal *host, const struct axvm_arch *architecture)
