@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The guest's firmware: SMC Calling Convention 1.1 (DEN 0028) and PSCI 1.1 (DEN 0022). test_power.c tests what these have
- * in common with SBI.
+ * The guest's firmware: SMC Calling Convention 1.1 (DEN 0028) and PSCI 1.1 (DEN 0022). test_power.c tests what these
+ * have in common with SBI.
  */
 #include "support/a64_machine.h"
 #include "support/random.h"

@@ -9,9 +9,6 @@
 #include <string.h>
 #include <cmocka.h>
 
-#define VERSION 0x84000000U
-#define CPU_OFF 0x84000002U
-
 #define ISS_WFE 1U
 
 static uint64_t mdscr(struct a64_frame *frame, uint64_t value)
