@@ -38,9 +38,25 @@ static uint32_t top(const struct vimsic_cpu *cpu)
     return 0;
 }
 
+/* Whether top() isn't 0. Which it is counts only with a threshold; to find it is long where there is no CTZ. */
+static bool is_any_ready(const struct vimsic_cpu *cpu)
+{
+    for (uint32_t i = 0; i < VIMSIC_WORDS; i++) {
+        if ((atomic_load(&cpu->eip[i]) & atomic_load(&cpu->eie[i])) != 0) {
+            return atomic_load(&cpu->threshold) == 0 || top(cpu) != 0;
+        }
+    }
+    return false;
+}
+
+static bool is_delivering(const struct vimsic_cpu *cpu)
+{
+    return atomic_load(&cpu->delivery) != 0 && !atomic_load(&cpu->moved);
+}
+
 bool vimsic_output(const struct vimsic_cpu *cpu)
 {
-    return atomic_load(&cpu->delivery) != 0 && !atomic_load(&cpu->moved) && top(cpu) != 0;
+    return is_delivering(cpu) && is_any_ready(cpu);
 }
 
 /* Whether the vCPU has to do something about it. */
@@ -153,12 +169,11 @@ bool vimsic_reg_rmw(struct vimsic_cpu *cpu, uint64_t select, uint64_t mask, uint
 
 uint64_t vimsic_topei(struct vimsic_cpu *cpu, bool claim)
 {
-    bool before = vimsic_output(cpu);
     uint32_t id = top(cpu);
 
     if (claim && id != 0) {
         atomic_fetch_and(&cpu->eip[id / 64], ~(UINT64_C(1) << id % 64));
-        changed(cpu, before);
+        changed(cpu, is_delivering(cpu));
     }
     return id << TOPEI_ID_SHIFT | id;
 }
