@@ -3,9 +3,9 @@
  * A guest that has its mark in every register and in all its memory, for others to find if it leaks; and that says
  * every 10 ms that it is alive, and how long it was kept from running.
  *
- * Every other beat it spins, and measures the longest time between two readings of the counter, and for how much of that
- * time it had the CPU; then it waits for interrupts of its timer, and measures how late they are. In between it looks
- * whether its marks are still there.
+ * Every other beat it spins, and measures the longest time between two readings of the counter, and for how much of
+ * that time it had the CPU; then it waits for interrupts of its timer, and measures how late they are. In between it
+ * looks whether its marks are still there.
  *
  * The command line: beats=N (then it powers off; 0, or nothing: never), spin=1 (no waiting).
  */
@@ -114,8 +114,8 @@ void test_main(void)
             check_registers(mark);
         }
         check_memory(beat);
-        print("%s %u: without the CPU at most %llu us, interrupts at most %llu us late, had it for %llu %%\n", self, beat,
-              (unsigned long long)(gaps.longest / ticks_per_us), (unsigned long long)(late / ticks_per_us),
+        print("%s %u: without the CPU at most %llu us, interrupts at most %llu us late, had it for %llu %%\n", self,
+              beat, (unsigned long long)(gaps.longest / ticks_per_us), (unsigned long long)(late / ticks_per_us),
               (unsigned long long)((spun - gaps.sum) * 100 / spun));
     }
 }

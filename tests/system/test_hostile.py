@@ -42,8 +42,8 @@ def watch(run):
 
 def beats_of(who, log):
     """(without the CPU, interrupts late, had the CPU): the most in us, the same, and in all in %."""
-    beats = re.findall(rf"{who} \d+: without the CPU at most (\d+) us, interrupts at most (\d+) us late, had it for (\d+) %",
-                       log)
+    beats = re.findall(rf"{who} \d+: without the CPU at most (\d+) us, interrupts at most (\d+) us late, "
+                       r"had it for (\d+) %", log)
     away, late, had = zip(*[map(int, beat) for beat in beats])
     return max(away), max(late), had[-1]
 
