@@ -26,7 +26,7 @@ static bool co_aligned(const void *a, const void *b)
 
 static inline void copy_block(word *to, const word *from)
 {
-    /* All is read before any is written: memmove's areas overlap. */
+    /* All is read before any is written: areas may overlap. */
     word w0 = from[0], w1 = from[1], w2 = from[2], w3 = from[3];
     word w4 = from[4], w5 = from[5], w6 = from[6], w7 = from[7];
 
@@ -41,8 +41,10 @@ static inline void set_block(word *to, word value)
 }
 
 /* Lowest address first: right also for overlapping areas when `to` is below `from`. */
-static inline void copy_up(unsigned char *to, const unsigned char *from, size_t size)
+__attribute__((noinline)) static void *copy_up(void *start, const unsigned char *from, size_t size)
 {
+    unsigned char *to = start;
+
     if (size >= WORD && co_aligned(to, from)) {
         for (; !word_aligned(to); size--) {
             *to++ = *from++;
@@ -57,48 +59,34 @@ static inline void copy_up(unsigned char *to, const unsigned char *from, size_t 
     for (; size > 0; size--) {
         *to++ = *from++;
     }
+    return start;
 }
 
-/* Highest address first, from the ends. */
-static inline void copy_down(unsigned char *to, const unsigned char *from, size_t size)
+/* Highest address first, from the ends: little is ever moved up. */
+static void *copy_down(unsigned char *to, const unsigned char *from, size_t size)
 {
-    to += size;
-    from += size;
-    if (size >= WORD && co_aligned(to, from)) {
-        for (; !word_aligned(to); size--) {
-            *--to = *--from;
-        }
-        for (; size >= BLOCK; size -= BLOCK) {
-            to -= BLOCK;
-            from -= BLOCK;
-            copy_block((word *)(void *)to, (const word *)(const void *)from);
-        }
-        for (; size >= WORD; size -= WORD) {
-            to -= WORD;
-            from -= WORD;
-            *(word *)(void *)to = *(const word *)(const void *)from;
-        }
+    size_t word_size = co_aligned(to, from) && word_aligned(to) ? size / WORD * WORD : 0;
+
+    while (size > word_size) {
+        size--;
+        to[size] = from[size];
     }
-    for (; size > 0; size--) {
-        *--to = *--from;
+    while (size > 0) {
+        size -= WORD;
+        *(word *)(void *)(to + size) = *(const word *)(const void *)(from + size);
     }
+    return to;
 }
 
 void *(memcpy)(void *restrict to, const void *restrict from, size_t size)
 {
-    copy_up(to, from, size);
-    return to;
+    return copy_up(to, from, size);
 }
 
 void *(memmove)(void *to, const void *from, size_t size)
 {
     /* One comparison for both: below `from`, or not within `size` above it. */
-    if ((uintptr_t)to - (uintptr_t)from >= size) {
-        copy_up(to, from, size);
-    } else {
-        copy_down(to, from, size);
-    }
-    return to;
+    return (uintptr_t)to - (uintptr_t)from >= size ? copy_up(to, from, size) : copy_down(to, from, size);
 }
 
 void *(memset)(void *to, int byte, size_t size)
