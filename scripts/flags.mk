@@ -57,8 +57,8 @@ endif
 aarch64_hot := $(addprefix src/arch/aarch64/,exit.c abort.c sysreg.c psci.c cpu_mem.c) \
                $(addprefix src/irqchip/,vgicv3.c vgicv3_lr.c vgicv3_dist.c vgicv3_regs.c)
 riscv64_hot := $(addprefix src/arch/riscv64/,exit.c abort.c sbi.c ipi.c timer.c cpu_mem.c) \
-               src/irqchip/vplic.c host/metal/frames.c
-metal_hot := $($(ARCH)_hot) $(addprefix src/mem/,pagetable.c addrspace.c area.c) src/lib/freestanding/string.c
+               src/irqchip/vplic.c src/mem/pagetable.c host/metal/frames.c
+metal_hot := $($(ARCH)_hot) src/mem/addrspace.c src/lib/freestanding/string.c
 
 # Loops in the string functions must stay loops, not become calls of the string functions.
 ifeq ($(TOOLCHAIN),clang)
