@@ -304,7 +304,6 @@ struct a64_insn a64_decode(uint32_t word)
     return unknown;
 }
 
-/* Arm ARM, shared pseudocode ExtendReg: option 2:0 is width (8 to 64 bits) and, in bit 2, the sign. */
 uint64_t a64_extend(uint64_t value, unsigned size, bool sign)
 {
     unsigned unused = 64 - (8U << size);
