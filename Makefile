@@ -181,9 +181,13 @@ bench: tools ## Count instructions an operation, and compare with the bars of do
 profile: metal tools $(guest_bin) ## Say in which functions these instructions are
 	$(Q)PYTHONDONTWRITEBYTECODE=1 $(PYTHON) tests/bench/profile.py $(BUILD) $(ARCH)
 
-OPS ?= 10000000
-hostile: metal tools $(guest_bin) ## Let a hostile guest do OPS (10,000,000) operations, from the seed AXVM_SEED (1)
-	$(Q)AXVM=$(CURDIR)/$(BUILD)/axvm AXVM_ARCHS=$(ARCH) AXVM_OPS=$(OPS) TIMEOUT=86400 PYTHONDONTWRITEBYTECODE=1 \
+OPS     ?= 1000000
+SEEDS   ?= 1 2 3 4 5 6 7 8 9 10
+hostile := $(SEEDS:%=hostile-%)
+.PHONY: $(hostile)
+hostile: $(hostile) ## Let a hostile guest do OPS (1,000,000) operations from each of SEEDS (1 to 10); -j2: two at a time
+$(hostile): hostile-%: metal tools $(guest_bin)
+	$(Q)AXVM=$(CURDIR)/$(BUILD)/axvm AXVM_ARCHS=$(ARCH) AXVM_SEED=$* AXVM_OPS=$(OPS) TIMEOUT=3600 PYTHONDONTWRITEBYTECODE=1 \
 		$(PYTHON) -m pytest -q -s -p no:cacheprovider tests/system/test_hostile.py
 
 everything: tools $(unit_bin) ## Build all that there is, for all architectures, tests included

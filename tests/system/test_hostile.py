@@ -3,7 +3,7 @@
 A guest that tries whatever a guest can try (guests/ARCH/hostile.c), beside two that say every 10 ms that they are alive
 and that nobody touched what is theirs (marker.c): one has a CPU of its own, the other shares one with a vCPU of the
 hostile guest. Under -icount all do the same in every run: a seed is all that it takes to see a failure again
-(AXVM_SEED). AXVM_OPS makes it longer.
+(AXVM_SEED). AXVM_OPS makes it longer; `make hostile` does so, with several seeds.
 """
 import os
 import re
@@ -33,7 +33,7 @@ SHARING = 2  # vCPUs on the spinner's
 def watch(run):
     """See it run, until the hostile guest has ended and the others have beaten for a while longer."""
     while not (end := run.expect(r"hostile: (\d+) %|axvm: vm hostile: ([^\r]*)\r"))[2]:
-        print(f"{end[1]} %", end="\r", flush=True)
+        print(f"seed {SEED}: {end[1]} %", end="\r", flush=True)
     assert end[2] == "powered off"
     last = max(int(beat) for beat in re.findall(r"(?:marker|spinner) (\d+): ", run.log))
     run.expect_all(rf"marker {last + 10}: .*\r", rf"spinner {last + 10}: .*\r")
