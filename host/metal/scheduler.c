@@ -303,11 +303,21 @@ static void task_park(struct task *task)
 
 /* ---- Running ----------------------------------------------------------------------------------------------------- */
 
-/* The task has nothing to do: it isn't ready until somebody kicks it, unless that has happened meanwhile. */
+static bool is_at_its_end(const struct sched_vm *vm)
+{
+    enum axvm_state state = axvm_state(vm->vm);
+
+    return state == AXVM_STATE_STOPPING || state == AXVM_STATE_STOPPED || state == AXVM_STATE_FAILED;
+}
+
+/*
+ * The task has nothing to do: it isn't ready until somebody kicks it, unless that has happened meanwhile; or wake_all(),
+ * to have it parked.
+ */
 static void task_wait(struct task *task)
 {
     atomic_store(&task->ready, false);
-    if (axvm_vcpu_runnable(task->vm->vm, task->vcpu)) {
+    if (axvm_vcpu_runnable(task->vm->vm, task->vcpu) || is_at_its_end(task->vm)) {
         atomic_store(&task->ready, true);
     }
 }
@@ -315,16 +325,11 @@ static void task_wait(struct task *task)
 /* It came back, or can't be entered: what next depends on its VM. */
 static void task_settle(struct task *task)
 {
-    switch (axvm_state(task->vm->vm)) {
-    case AXVM_STATE_STOPPING:
-    case AXVM_STATE_STOPPED:
-    case AXVM_STATE_FAILED:
+    if (is_at_its_end(task->vm)) {
         axvm_release_vcpu(task->vm->vm, task->vcpu);
         task_park(task);
-        break;
-    default:
+    } else {
         task_wait(task);
-        break;
     }
 }
 

@@ -164,9 +164,18 @@ int(fail)(int error, const char *format, ...) /* cmocka has a macro of that name
 
 /* ---- The library ---- */
 
+static void (*once_state_was_read)(void); /* what another pCPU does just then */
+
 enum axvm_state axvm_state(const struct axvm *vm)
 {
-    return script(vm)->state;
+    enum axvm_state state = script(vm)->state;
+    void (*then)(void) = once_state_was_read;
+
+    once_state_was_read = NULL;
+    if (then) {
+        then();
+    }
+    return state;
 }
 
 const char *axvm_state_name(enum axvm_state state)
@@ -620,6 +629,44 @@ static void power_off_ends_a_vm_when_all_its_vcpus_have_left(void **state)
     assert_false(sched_step(&queues_[0]));
 }
 
+/* On the first pCPU, while the second one looks at another vCPU of the VM. */
+static void step_first(void)
+{
+    assert_true(sched_step(&queues_[0]));
+}
+
+static void watch_next_state(void)
+{
+    once_state_was_read = step_first;
+}
+
+static void power_off_isnt_missed_by_a_vcpu_that_begins_to_wait(void **state)
+{
+    (void)state;
+    scripts[0].steps[0][0].kind = AXVM_EXIT_SYSTEM_DOWN;
+    scripts[0].steps[1][0] = (struct step){.kind = AXVM_EXIT_HALT, .during = watch_next_state};
+    boot(vm_a);
+    assert_true(sched_step(&queues_[1]));
+    run_all();
+    assert_null(once_state_was_read);
+    assert_int_equal(ended, 1);
+}
+
+static void power_off_isnt_missed_by_a_vcpu_that_was_kicked_for_nothing(void **state)
+{
+    (void)state;
+    scripts[0].steps[0][0].kind = AXVM_EXIT_SYSTEM_DOWN;
+    boot(vm_a);
+    assert_true(sched_step(&queues_[1]));
+    assert_false(sched_step(&queues_[1])); /* it waits */
+    sched_kick(vm_a->id, 1);
+    watch_next_state();
+    (void)sched_step(&queues_[1]);
+    run_all();
+    assert_null(once_state_was_read);
+    assert_int_equal(ended, 1);
+}
+
 static void the_machine_ends_with_its_last_vm(void **state)
 {
     (void)state;
@@ -1043,6 +1090,8 @@ int main(void)
         cmocka_unit_test_setup(a_wait_that_is_over_already_is_none, one_alone),
         cmocka_unit_test_setup(unknown_hypercalls_are_answered_with_minus_one, one_alone),
         cmocka_unit_test_setup(power_off_ends_a_vm_when_all_its_vcpus_have_left, one_on_two),
+        cmocka_unit_test_setup(power_off_isnt_missed_by_a_vcpu_that_begins_to_wait, one_on_two),
+        cmocka_unit_test_setup(power_off_isnt_missed_by_a_vcpu_that_was_kicked_for_nothing, one_on_two),
         cmocka_unit_test_setup(the_machine_ends_with_its_last_vm, two_on_one),
         cmocka_unit_test_setup(a_vm_that_could_not_start_counts_as_ended, two_on_one),
         cmocka_unit_test_setup(reset_starts_a_vm_again, one_on_two),
