@@ -290,7 +290,7 @@ static void test_doze(void)
 }
 
 const struct guest_test arch_tests[] = {
-    {"sbi", test_sbi},         {"hsm", test_hsm},         {"fences", test_fences},
+    {"alarms", test_alarms},   {"sbi", test_sbi},         {"hsm", test_hsm},         {"fences", test_fences},
     {"console", test_console}, {"legacy", test_legacy},   {"suspend", test_suspend},
     {"plic", test_plic},       {"faults", test_faults},   {"privileged", test_privileged},
     {"csrs", test_csrs},       {"vectors", test_vectors}, {"storm", test_storm},

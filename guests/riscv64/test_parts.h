@@ -31,6 +31,7 @@ void check_caught(const char *what, struct caught caught, uint64_t cause, uint64
 void faults_at(uint64_t address, uint64_t load, uint64_t store, uint64_t fetch);
 
 void test_sbi(void);     /* test_sbi.c */
+void test_alarms(void);
 void test_console(void);
 void test_typed(void);
 void test_legacy(void);

@@ -178,6 +178,29 @@ static void test_set_timer(void)
     csr_clear(sie, UINT64_C(1) << IRQ_TIMER);
 }
 
+/* ---- alarms: each comes, whatever its CPU does to other interrupts when it is due ---- */
+
+void test_alarms(void)
+{
+    uint64_t us = ticks_per_second() / 1000000;
+
+    timer_enable(guest_timers, timer_fired);
+    for (unsigned i = 0; i < 1000; i++) {
+        uint64_t due = ticks() + 200 * us;
+
+        timer_interrupts = 0;
+        guest_timers->set(due);
+        irq_enable();
+        while (ticks() < due + i % 50 * us) {
+            csr_clear(sip, UINT64_C(1) << IRQ_SOFT);
+        }
+        for (uint64_t until = due + 60 * ticks_per_second(); timer_interrupts == 0 && ticks() < until;) {
+        }
+        irq_disable();
+        check_equal(timer_interrupts, 1);
+    }
+}
+
 void test_sbi(void)
 {
     test_base();

@@ -307,7 +307,7 @@ int host_cpu_init(const struct machine *machine)
     struct percpu *self = this_cpu();
 
     self->console_timer.fire = console_look;
-    timer_set(UINT64_MAX);
+    timer_cpu_init();
     return intc_cpu_init(machine, self);
 }
 

@@ -16,6 +16,11 @@ uint64_t timer_now(void)
     return sysreg_read(cntpct_el0);
 }
 
+void timer_cpu_init(void)
+{
+    timer_set(UINT64_MAX);
+}
+
 void timer_set(uint64_t deadline)
 {
     if (deadline == UINT64_MAX) {

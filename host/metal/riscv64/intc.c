@@ -6,7 +6,6 @@
 #include "host_cpu.h"
 #include "lib/log.h"
 #include "percpu.h"
-#include "timer.h"
 
 static const struct extint *extint; /* NULL: the machine has none that we know */
 
@@ -31,8 +30,6 @@ int intc_cpu_init(const struct machine *machine, struct percpu *self)
 {
     int error = extint ? extint->cpu_init(machine, self) : AXVM_OK;
 
-    self->intc.sstc = timer_has_sstc();
-    timer_set(UINT64_MAX);
     csr_clear(CSR_SIP, IRQ_SS);
     csr_write(CSR_SIE, IRQ_SS | IRQ_ST | IRQ_SE);
     return error;

@@ -3,16 +3,15 @@
 #ifndef METAL_RISCV64_TIMER_H
 #define METAL_RISCV64_TIMER_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 uint64_t timer_frequency(void); /* 0: only the device tree knows */
 uint64_t timer_now(void);       /* CSR time */
 
-/* Whether the calling hart has stimecmp, and firmware lets us have it. */
-bool timer_has_sstc(void);
+/* The calling pCPU's, which then isn't set. */
+void timer_cpu_init(void);
 
-/* Have the calling pCPU interrupted at `deadline`; UINT64_MAX: no more. */
+/* Have the calling pCPU interrupted at `deadline`, or at times before; UINT64_MAX: only these. */
 void timer_set(uint64_t deadline);
 
 #endif
