@@ -51,7 +51,6 @@ enum rv64_cause {
 #define SSTATUS_FS_INITIAL (UINT64_C(1) << 13)
 #define SSTATUS_FS_CLEAN (UINT64_C(2) << 13)
 #define SSTATUS_MXR RV_BIT(19)
-#define SSTATUS_MXR RV_BIT(19)
 #define SSTATUS_UXL_64 (UINT64_C(2) << 32)
 
 /* hstatus (18.2.1) */
