@@ -52,6 +52,19 @@ static inline void mmio_write32(uint64_t addr, uint32_t value)
     __asm__ volatile("str %w0, [%1]" ::"r"(value), "r"(addr) : "memory");
 }
 
+static inline uint64_t mmio_read64(uint64_t addr)
+{
+    uint64_t value;
+
+    __asm__ volatile("ldr %0, [%1]" : "=r"(value) : "r"(addr) : "memory");
+    return value;
+}
+
+static inline void mmio_write64(uint64_t addr, uint64_t value)
+{
+    __asm__ volatile("str %0, [%1]" ::"r"(value), "r"(addr) : "memory");
+}
+
 static inline unsigned cpu_id(void)
 {
     return (unsigned)reg_read(tpidr_el1);

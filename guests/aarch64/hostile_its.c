@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The ITS: commands that may be right, their queue, tables and LPIs in memory that anybody writes to, and its doorbell. */
+/* The ITS: commands that may be right; their queue, tables and LPIs, in memory that anybody writes to; its doorbell. */
 #include "hostile_parts.h"
 #include "its.h"
 
@@ -29,30 +29,31 @@ static uint64_t mostly(struct hostile_cpu *cpu, uint64_t good)
 /* Once they are in use, the LPIs' properties stay where they are. */
 void its_adopt(void)
 {
-    write64(machine.arch.gicr + GICR_PROPBASER, PROPERTIES | 13);
+    mmio_write64(machine.arch.gicr + GICR_PROPBASER, PROPERTIES | 13);
     mmio_write32(machine.arch.gicr + GICR_CTLR, 1);
 }
 
 static void set_up(struct hostile_cpu *cpu)
 {
     uint64_t gicr = machine.arch.gicr + GICR_STRIDE * below(cpu, machine.cpu_count);
+    uint64_t pending = PENDING + 0x10000 * below(cpu, machine.cpu_count);
 
-    write64(gicr + GICR_PENDBASER, mostly(cpu, (PENDING + 0x10000 * below(cpu, machine.cpu_count)) | UINT64_C(1) << 62));
+    mmio_write64(gicr + GICR_PENDBASER, mostly(cpu, pending | UINT64_C(1) << 62));
     mmio_write32(gicr + GICR_CTLR, (uint32_t)mostly(cpu, 1));
     mmio_write32(ITS + GITS_CTLR, (uint32_t)mostly(cpu, 0));
     for (unsigned n = 0; n < 2; n++) {
-        write64(ITS + GITS_BASER0 + 8 * n, mostly(cpu, ITS_VALID | (TABLES + n * 0x10000) | 2 << 8));
+        mmio_write64(ITS + GITS_BASER0 + 8 * n, mostly(cpu, ITS_VALID | (TABLES + n * 0x10000) | 2 << 8));
     }
-    write64(ITS + GITS_CBASER, mostly(cpu, ITS_VALID | QUEUE | ((1 << (QUEUE_BITS - 12)) - 1)));
-    write64(ITS + GITS_CWRITER, mostly(cpu, 0));
+    mmio_write64(ITS + GITS_CBASER, mostly(cpu, ITS_VALID | QUEUE | ((1 << (QUEUE_BITS - 12)) - 1)));
+    mmio_write64(ITS + GITS_CWRITER, mostly(cpu, 0));
     mmio_write32(ITS + GITS_CTLR, (uint32_t)mostly(cpu, 1));
 }
 
 /* Any command: its fields are those that some command has at these places, and small enough to meet others' again. */
 static void write_command(struct hostile_cpu *cpu, volatile uint64_t *dw)
 {
-    static const uint8_t numbers[] = {MOVI, INT, INT, INT, CLEAR, SYNC, MAPD, MAPC, MAPTI, MAPTI, MAPI, INV, INVALL, MOVALL,
-                                      DISCARD, 0};
+    static const uint8_t numbers[] = {MOVI, INT,   INT,   INT,  CLEAR, SYNC,   MAPD,   MAPC,
+                                      MAPTI, MAPTI, MAPI, INV, INVALL, MOVALL, DISCARD, 0};
     uint64_t number = numbers[below(cpu, COUNT(numbers))];
     uint64_t event = below(cpu, 20), target = below(cpu, machine.cpu_count + 1U) << 16;
     uint64_t valid = below(cpu, 4) != 0 ? ITS_VALID : 0;
@@ -80,14 +81,14 @@ static void write_command(struct hostile_cpu *cpu, volatile uint64_t *dw)
 static void write_commands(struct hostile_cpu *cpu)
 {
     uint64_t mask = (1U << QUEUE_BITS) - COMMAND_SIZE;
-    uint64_t at = read64(ITS + GITS_CWRITER) & mask;
+    uint64_t at = mmio_read64(ITS + GITS_CWRITER) & mask;
 
     for (uint64_t i = below(cpu, 2) != 0 ? below(cpu, 128) : below(cpu, 8); i > 0; i--) {
         write_command(cpu, (volatile uint64_t *)(QUEUE + at));
         at = (at + COMMAND_SIZE) & mask;
     }
     barrier("dsb sy");
-    write64(ITS + GITS_CWRITER, mostly(cpu, at));
+    mmio_write64(ITS + GITS_CWRITER, mostly(cpu, at));
 }
 
 /* Which LPIs may come, and what the ITS may have in its tables. */

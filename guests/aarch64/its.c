@@ -51,8 +51,8 @@ static void command(uint64_t dw0, uint64_t dw1, uint64_t dw2, uint64_t dw3)
     dw[3] = dw3;
     end = (end + 32) % 4096;
     barrier("dsb sy");
-    write64(its + GITS_CWRITER, end);
-    while (read64(its + GITS_CREADR) != end) {
+    mmio_write64(its + GITS_CWRITER, end);
+    while (mmio_read64(its + GITS_CREADR) != end) {
     }
 }
 
@@ -97,10 +97,10 @@ static void lpis_on(void)
 {
     uint64_t gicr = machine.arch.gicr + GICR_STRIDE * (uint64_t)cpu_id();
 
-    check_equal(read64(gicr + GICR_TYPER) & 1, 1);
-    check_equal(read64(gicr + GICR_TYPER) >> 8 & 0xffff, cpu_id());
-    write64(gicr + GICR_PROPBASER, PROPERTIES | UINT64_C(1) << 10 | UINT64_C(7) << 7 | 13);
-    write64(gicr + GICR_PENDBASER, PENDING(cpu_id()) | UINT64_C(1) << 62 | UINT64_C(1) << 10 | UINT64_C(7) << 7);
+    check_equal(mmio_read64(gicr + GICR_TYPER) & 1, 1);
+    check_equal(mmio_read64(gicr + GICR_TYPER) >> 8 & 0xffff, cpu_id());
+    mmio_write64(gicr + GICR_PROPBASER, PROPERTIES | UINT64_C(1) << 10 | UINT64_C(7) << 7 | 13);
+    mmio_write64(gicr + GICR_PENDBASER, PENDING(cpu_id()) | UINT64_C(1) << 62 | UINT64_C(1) << 10 | UINT64_C(7) << 7);
     mmio_write32(gicr + GICR_CTLR, 1);
     check_equal(mmio_read32(gicr + GICR_CTLR) & 1, 1);
 }
@@ -119,16 +119,16 @@ static void other_cpu(void)
 
 static void its_on(void)
 {
-    check_equal(read64(its + GITS_TYPER) >> 19 & 1, 0); /* targets are processor numbers */
+    check_equal(mmio_read64(its + GITS_TYPER) >> 19 & 1, 0); /* targets are processor numbers */
     for (unsigned n = 0; n < 8; n++) {
-        uint64_t baser = read64(its + GITS_BASER0 + 8 * n);
+        uint64_t baser = mmio_read64(its + GITS_BASER0 + 8 * n);
 
         if ((baser >> 56 & 7) != 0) {
-            write64(its + GITS_BASER0 + 8 * n, ITS_VALID | WRITE_BACK | TABLE(n) | 2 << 8);
+            mmio_write64(its + GITS_BASER0 + 8 * n, ITS_VALID | WRITE_BACK | TABLE(n) | 2 << 8);
         }
     }
-    write64(its + GITS_CBASER, ITS_VALID | WRITE_BACK | QUEUE);
-    write64(its + GITS_CWRITER, 0);
+    mmio_write64(its + GITS_CBASER, ITS_VALID | WRITE_BACK | QUEUE);
+    mmio_write64(its + GITS_CWRITER, 0);
     mmio_write32(its + GITS_CTLR, 1);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An ITS and what it makes of the redistributors, for the guests that use one (GICv3 architecture, IHI 0069, ch. 5, 12). */
+/* An ITS and what it makes of the redistributors, for the guests that use one (IHI 0069, chapters 5 and 12). */
 #ifndef GUEST_ITS_H
 #define GUEST_ITS_H
 
@@ -16,18 +16,5 @@ enum {
 #define ITS_VALID (UINT64_C(1) << 63)
 #define WRITE_BACK (UINT64_C(7) << 59 | UINT64_C(1) << 10) /* inner-shareable */
 #define FIRST_LPI 8192U
-
-static inline uint64_t read64(uint64_t addr)
-{
-    uint64_t value;
-
-    __asm__ volatile("ldr %0, [%1]" : "=r"(value) : "r"(addr) : "memory");
-    return value;
-}
-
-static inline void write64(uint64_t addr, uint64_t value)
-{
-    __asm__ volatile("str %0, [%1]" ::"r"(value), "r"(addr) : "memory");
-}
 
 #endif
