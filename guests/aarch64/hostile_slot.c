@@ -160,9 +160,14 @@ static void take_interrupt(struct hostile_cpu *cpu)
     }
 }
 
+static bool may_loop(const struct hostile_cpu *cpu)
+{
+    return cpu->leashed || (cpu->pstate & 0xf) == 0; /* EL0 */
+}
+
 static void keep_on_leash(struct hostile_cpu *cpu)
 {
-    if (cpu->leashed) {
+    if (may_loop(cpu)) {
         open_interrupts(cpu);
         reg_write(cntv_cval_el0, ticks() + ticks_per_second() / 50000);
         reg_write(cntv_ctl_el0, 1);
@@ -171,8 +176,8 @@ static void keep_on_leash(struct hostile_cpu *cpu)
 }
 
 /*
- * Interrupts come before an instruction as often as they like, but not for ever. They end what waits, since one may leave
- * a CPU as it can't be woken, and what loops.
+ * Interrupts come before an instruction as often as they like, but not for ever. They end what waits, since one may
+ * leave a CPU as it can't be woken, and what loops.
  */
 void slot_run(struct hostile_cpu *cpu)
 {
@@ -188,7 +193,7 @@ void slot_run(struct hostile_cpu *cpu)
             return;
         }
         if (--patience == 0) {
-            if (cpu->leashed) {
+            if (may_loop(cpu)) {
                 return;
             }
             cpu->pstate |= 0xc0; /* I, F */

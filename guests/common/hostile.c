@@ -146,12 +146,12 @@ void has_woken(void)
     __atomic_fetch_add(&awake, 1, __ATOMIC_SEQ_CST);
 }
 
-/* Interrupts of a CPU that waits may have been turned off; and a CPU that is off only others can turn on. */
+/* Interrupts of a CPU that waits or loops may have been turned off; and a CPU that is off only others can turn on. */
 static void rescue(const struct hostile_cpu *cpu)
 {
     if (cpu->off) {
         power_on(cpu);
-    } else if (cpu->waiting || cpu->leashed) {
+    } else {
         wake(cpu);
     }
 }

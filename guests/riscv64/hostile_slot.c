@@ -153,11 +153,16 @@ static void take_interrupt(struct hostile_cpu *cpu)
     }
 }
 
+static bool may_loop(const struct hostile_cpu *cpu)
+{
+    return cpu->leashed || (cpu->status & SSTATUS_SPP) == 0; /* U mode */
+}
+
 /* What loops, a timer ends. */
 static void keep_on_leash(struct hostile_cpu *cpu)
 {
     cpu->status |= cpu->leashed ? SSTATUS_SPIE : 0;
-    if ((cpu->status & SSTATUS_SPP) == 0 || cpu->leashed) {
+    if (may_loop(cpu)) {
         (void)sbi(SBI_TIME, 0, ticks() + ticks_per_second() / 50000);
         csr_set(sie, UINT64_C(1) << IRQ_TIMER);
     }
@@ -181,7 +186,7 @@ void slot_run(struct hostile_cpu *cpu)
             return;
         }
         if (--patience == 0) {
-            if ((cpu->status & SSTATUS_SPP) == 0 || cpu->leashed) {
+            if (may_loop(cpu)) {
                 return;
             }
             csr_write(sie, 0);
