@@ -7,8 +7,8 @@
 /*
  * Time to the instruction, though the counter's ticks may be of 16 ns.
  *
- * 16 readings, each one instruction after the last: the sum of floor((t + k) / P) for k = 0 .. P - 1 is t (Hermite), for any
- * period P that divides 16. From the first reading on, the time that this takes is always the same.
+ * 16 readings, each one instruction after the last: the sum of floor((t + k) / P) for k = 0 .. P - 1 is t (Hermite),
+ * for any period P that divides 16. From the first reading on, the time that this takes is always the same.
  */
 static inline uint64_t now(void)
 {
@@ -24,8 +24,8 @@ static inline uint64_t now(void)
                      "mov %0, x0"
                      : "=r"(sum)
                      :
-                     : "x0", "x1", "x2", "x3", "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13", "x14", "x15",
-                       "memory");
+                     : "x0", "x1", "x2", "x3", "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13", "x14",
+                       "x15", "memory");
     return (sum - tick_ns * sums * (sums - 1) / 2) / sums;
 }
 

@@ -118,7 +118,7 @@ static uint64_t random_attributes(struct hostile_cpu *cpu)
     uint64_t attributes = (random & 0x3dc) | 0x401; /* attributes, NS off, AP, SH; AF, valid */
 
     attributes ^= (random >> 12 & 7) == 0 ? 0x400 : 0;
-    attributes |= (random >> 16 & 3) == 0 ? random & UINT64_C(0x0078000000000800) : 0; /* nG, DBM, Contiguous, PXN, UXN */
+    attributes |= (random >> 16 & 3) == 0 ? random & UINT64_C(0x0078000000000800) : 0; /* nG, DBM, Cont, PXN, UXN */
     return attributes;
 }
 

@@ -155,7 +155,10 @@ hostile_vectors:
     slot_left \n
     .endr
 
-/* First what memory accesses depend on, then the registers to struct hostile_cpu, then back to hostile_enter()'s caller. */
+/*
+ * First what memory accesses depend on, then the registers to struct hostile_cpu, then back to hostile_enter()'s
+ * caller.
+ */
 left:
     msr     tpidrro_el0, x1
     mrs     x0, sctlr_el1

@@ -22,7 +22,9 @@ static bool is_fatal(uint32_t id)
 
 static uint32_t random_call(struct hostile_cpu *cpu)
 {
-    static const uint32_t ranges[] = {0x84000000, 0xc4000000, 0x80000000, 0x86000000, 0xbf00ff00, 0x00000000, 0xc6000000};
+    static const uint32_t ranges[] = {
+        0x84000000, 0xc4000000, 0x80000000, 0x86000000, 0xbf00ff00, 0x00000000, 0xc6000000,
+    };
     uint32_t id;
 
     do {
@@ -44,7 +46,8 @@ void op_call(struct hostile_cpu *cpu)
     }
     kept = cpu->x[20] = random64(cpu);
     cpu->x[0] = random_call(cpu) | (below(cpu, 2) != 0 ? random64(cpu) << 32 : 0);
-    slot_add(cpu, (below(cpu, 2) != 0 ? INSN_HVC : INSN_SMC) | (below(cpu, 8) == 0 ? (uint32_t)below(cpu, 0x10000) << 5 : 0));
+    slot_add(cpu, (below(cpu, 2) != 0 ? INSN_HVC : INSN_SMC) |
+                      (below(cpu, 8) == 0 ? (uint32_t)below(cpu, 0x10000) << 5 : 0));
     slot_run(cpu);
     if (cpu->x[20] != kept) {
         failed(cpu, "a call changed x20 from %#llx to %#llx", (unsigned long long)kept, (unsigned long long)cpu->x[20]);
@@ -53,7 +56,8 @@ void op_call(struct hostile_cpu *cpu)
 
 void power_on(const struct hostile_cpu *target)
 {
-    (void)hvc(PSCI_CPU_ON, machine.cpu_ids[target->index], (uint64_t)(uintptr_t)hostile_start, (uint64_t)(uintptr_t)target);
+    (void)hvc(PSCI_CPU_ON, machine.cpu_ids[target->index], (uint64_t)(uintptr_t)hostile_start,
+              (uint64_t)(uintptr_t)target);
 }
 
 /* Where there is no memory, no CPU may start; a CPU that does is lost. */
@@ -275,7 +279,8 @@ void op_line(struct hostile_cpu *cpu)
     if (below(cpu, 2) != 0) {
         access_register(cpu, machine.uart + uart[below(cpu, COUNT(uart))], value);
     } else {
-        access_register(cpu, 0x09010000 + rtc[below(cpu, COUNT(rtc))], value + (below(cpu, 2) != 0 ? mmio_read32(0x09010000) : 0));
+        value += below(cpu, 2) != 0 ? mmio_read32(0x09010000) : 0;
+        access_register(cpu, 0x09010000 + rtc[below(cpu, COUNT(rtc))], value);
     }
     slot_begin(cpu);
     slot_run(cpu);
@@ -296,9 +301,10 @@ void op_debug(struct hostile_cpu *cpu)
     cpu->x[2] = random64(cpu) | 1;
     cpu->x[3] = (random64(cpu) & 0xb001) | (below(cpu, 4) != 0 ? 0x8000 : 0);
     cpu->x[4] = random_target(cpu);
-    slot_add(cpu, insn_msr(SYSREG(2, 0, 0, number, 4 + 2 * below(cpu, 2)), 1 + 3 * (uint32_t)below(cpu, 2))); /* BVR, WVR */
-    slot_add(cpu, insn_msr(SYSREG(2, 0, 0, number, 5 + 2 * below(cpu, 2)), 2)); /* BCR, WCR */
-    slot_add(cpu, insn_msr(SYSREG(2, 0, 1, 0, 4), (uint32_t)below(cpu, 32)));   /* OSLAR */
+    /* BVR or WVR, BCR or WCR, OSLAR */
+    slot_add(cpu, insn_msr(SYSREG(2, 0, 0, number, 4 + 2 * below(cpu, 2)), 1 + 3 * (uint32_t)below(cpu, 2)));
+    slot_add(cpu, insn_msr(SYSREG(2, 0, 0, number, 5 + 2 * below(cpu, 2)), 2));
+    slot_add(cpu, insn_msr(SYSREG(2, 0, 1, 0, 4), (uint32_t)below(cpu, 32)));
     slot_add(cpu, insn_msr(MDSCR_EL1, 3));
     slot_add(cpu, INSN_ISB);
     slot_run(cpu);

@@ -18,8 +18,9 @@ static bool is_vital(uint32_t reg)
 }
 
 /*
- * QEMU 7.2 itself doesn't survive some values of these: it asserts that ICC_BPR<n> isn't written with multiples of 8, and
- * never comes back when a CNTV_CVAL plus the hypervisor's offset is past 2^64. Elsewhere they are tried with others.
+ * QEMU 7.2 itself doesn't survive some values of these: it asserts that ICC_BPR<n> isn't written with multiples of 8,
+ * and never comes back when a CNTV_CVAL plus the hypervisor's offset is past 2^64. Elsewhere they are tried with
+ * others.
  */
 static bool kills_qemu(uint32_t reg)
 {
@@ -93,7 +94,8 @@ void op_sysreg(struct hostile_cpu *cpu)
 static uint32_t something_that_traps(struct hostile_cpu *cpu)
 {
     static const uint32_t insns[] = {
-        INSN_HVC, INSN_SMC, 0xf9400085 /* ldr x5, [x4] */, 0xb8004485 /* str w5, [x4], #4 */, 0xd5380020 /* mrs x0, id_pfr.. */,
+        INSN_HVC, INSN_SMC, 0xf9400085 /* ldr x5, [x4] */, 0xb8004485 /* str w5, [x4], #4 */,
+        0xd5380020 /* mrs x0, id_pfr.. */,
         0xa9401885 /* ldp x5, x6, [x4] */, 0x4c407084 /* ld1 {v4.16b}, [x4] */, 0xd65f0080 /* ret x4 */,
         0xd50b7e24 /* dc civac, x4 */, 0x00000000 /* udf */, 0xc85f7c85 /* ldxr x5, [x4] */,
     };

@@ -10,7 +10,9 @@ void hostile_sane(void); /* this program's vectors and translation */
 void hostile_fp_fill(uint64_t mark);
 uint64_t hostile_fp_differ(uint64_t mark);
 
-/* A CPU whose CPU interface and redistributor let interrupt 27 and SGIs of group 1 through, whatever was done to them. */
+/*
+ * A CPU whose CPU interface and redistributor let interrupt 27 and SGIs of group 1 through, whatever was done to them.
+ */
 void open_interrupts(struct hostile_cpu *cpu);
 void open_redistributor(unsigned cpu);
 

@@ -69,8 +69,11 @@ static uint64_t *user_entry(const struct hostile_cpu *cpu, unsigned page)
 
 void user_any_set(struct hostile_cpu *cpu, uint64_t target)
 {
-    *user_entry(cpu, USER_ANY) = (target & UINT64_C(0xfffffffff000)) | DESC_PAGE | DESC_USER | (below(cpu, 2) << 2) | 1U << 10;
-    __asm__ volatile("dsb ishst\n\ttlbi vaae1is, %0\n\tdsb ish\n\tisb" ::"r"(user_page(cpu, USER_ANY) >> 12) : "memory");
+    uint64_t page = user_page(cpu, USER_ANY) >> 12;
+
+    *user_entry(cpu, USER_ANY) =
+        (target & UINT64_C(0xfffffffff000)) | DESC_PAGE | DESC_USER | (below(cpu, 2) << 2) | 1U << 10;
+    __asm__ volatile("dsb ishst\n\ttlbi vaae1is, %0\n\tdsb ish\n\tisb" ::"r"(page) : "memory");
 }
 
 static void cpu_init(struct hostile_cpu *cpu, unsigned index)
@@ -160,7 +163,7 @@ static void take_interrupt(struct hostile_cpu *cpu)
     }
 }
 
-static bool may_loop(const struct hostile_cpu *cpu)
+bool may_loop(const struct hostile_cpu *cpu)
 {
     return cpu->leashed || (cpu->pstate & 0xf) == 0; /* EL0 */
 }
@@ -179,12 +182,10 @@ static void keep_on_leash(struct hostile_cpu *cpu)
  * Interrupts come before an instruction as often as they like, but not for ever. They end what waits, since one may
  * leave a CPU as it can't be woken, and what loops.
  */
-void slot_run(struct hostile_cpu *cpu)
+void slot_enter(struct hostile_cpu *cpu)
 {
     unsigned patience = 4;
 
-    slot_add(cpu, SLOT_END);
-    code_changed(cpu->slot, cpu->slot_used * 4);
     keep_on_leash(cpu);
     hostile_enter(cpu);
     while (cpu->vector % 4 == 1 || cpu->vector % 4 == 2) {
@@ -207,7 +208,10 @@ void slot_run(struct hostile_cpu *cpu)
 
 /* ---- What to try ------------------------------------------------------------------------------------------------- */
 
-/* Where something begins or ends, in this guest's map as the tests make it (read-only, unreadable, lazy RAM), or nothing. */
+/*
+ * Where something begins or ends, in this guest's map as the tests make it (read-only, unreadable, lazy RAM), or
+ * nothing.
+ */
 static const uint64_t places[] = {
     0x00000000, 0x04000000, 0x07fff000, 0x08010000, 0x08080000, 0x0808ff80, 0x08090000, 0x0809f000, 0x080a0000,
     0x08120000, 0x08ffffff, 0x09000000, 0x09001000, 0x09010000, 0x09011000, 0x0a000000, 0x10000000, 0x3efff000,
@@ -223,11 +227,12 @@ uint64_t random_place(struct hostile_cpu *cpu)
     case 1:
         return machine.arch.gicr + below(cpu, 0x20000U * (machine.cpu_count + 1U));
     case 2:
-        return machine.arch.gicr + below(cpu, machine.cpu_count) * 0x20000U + below(cpu, 2) * 0x10000 + below(cpu, 0x1000);
+        return machine.arch.gicr + below(cpu, machine.cpu_count) * 0x20000U + below(cpu, 2) * 0x10000 +
+               below(cpu, 0x1000);
     case 3:
         return machine.arch.gicd + 0x80 + below(cpu, 0xf80);
     case 4:
-        return machine.uart + 4 + below(cpu, 0xffc); /* not its data register, of whose output there would be too much */
+        return machine.uart + 4 + below(cpu, 0xffc); /* not its data register: that would be too much output */
     case 5:
         return 0x09010000 + below(cpu, 0x1000);
     case 6:

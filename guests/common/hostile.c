@@ -156,6 +156,22 @@ static void rescue(const struct hostile_cpu *cpu)
     }
 }
 
+/* Others may turn off what was to end a loop: so it counts as sleep. */
+void slot_run(struct hostile_cpu *cpu)
+{
+    bool loops = may_loop(cpu);
+
+    if (loops && !may_sleep()) {
+        return;
+    }
+    slot_add(cpu, SLOT_END);
+    code_changed(cpu->slot, cpu->slot_used * 4);
+    slot_enter(cpu);
+    if (loops) {
+        has_woken();
+    }
+}
+
 static uint64_t now_ns(void)
 {
     return ticks() * (UINT64_C(1000000000) / ticks_per_second());
@@ -328,7 +344,7 @@ _Noreturn static void finish(struct hostile_cpu *cpu)
     while (!all_stopped() && now_ns() - since < LOST_NS) {
         rest();
         for (unsigned i = 0; i < machine.cpu_count; i++) {
-            if (hostile_cpus[i].waiting) {
+            if (!hostile_cpus[i].stopped && !hostile_cpus[i].off) {
                 rescue(&hostile_cpus[i]);
             }
         }

@@ -66,7 +66,7 @@ static inline uint64_t below(struct hostile_cpu *cpu, uint64_t n)
 
 __attribute__((format(printf, 2, 3))) void failed(const struct hostile_cpu *cpu, const char *format, ...);
 
-/* At least one CPU stays awake. False: this is the last one that is. */
+/* At least one CPU stays awake, and looks after the others. False: this is the last one that is. */
 bool may_sleep(void);
 void has_woken(void);
 
@@ -111,10 +111,15 @@ bool has_lazy(void);
 void slot_begin(struct hostile_cpu *cpu); /* small numbers in all registers, privileged, with everything masked */
 void slot_add(struct hostile_cpu *cpu, uint32_t insn);
 void slot_run(struct hostile_cpu *cpu); /* add SLOT_END, and run it until it is left for good */
+void slot_enter(struct hostile_cpu *cpu);
+bool may_loop(const struct hostile_cpu *cpu); /* then it isn't run on the last CPU that is awake */
 void code_changed(const void *start, unsigned size);
 bool left_by_end(const struct hostile_cpu *cpu);
 
-/* Addresses: devices, RAM of all sorts, holes, and what is beyond: by random_place(), for the others in hostile_random.c. */
+/*
+ * Addresses: devices, RAM of all sorts, holes, and what is beyond: by random_place(), for the others in
+ * hostile_random.c.
+ */
 uint64_t random_place(struct hostile_cpu *cpu);
 bool may_try(uint64_t target);
 uint64_t random_target(struct hostile_cpu *cpu);
@@ -125,8 +130,8 @@ uint64_t random_value(struct hostile_cpu *cpu);
 void try_access(struct hostile_cpu *cpu, uint64_t target);
 
 /*
- * Of the translation that is this CPU's to play with: some page of it, translate `va` to `target` or pretend to, and let
- * it be as it is now.
+ * Of the translation that is this CPU's to play with: some page of it, translate `va` to `target` or pretend to, and
+ * let it be as it is now.
  */
 uint64_t alias_page(uint64_t random);
 void alias_to(struct hostile_cpu *cpu, uint64_t va, uint64_t target);

@@ -153,7 +153,7 @@ static void take_interrupt(struct hostile_cpu *cpu)
     }
 }
 
-static bool may_loop(const struct hostile_cpu *cpu)
+bool may_loop(const struct hostile_cpu *cpu)
 {
     return cpu->leashed || (cpu->status & SSTATUS_SPP) == 0; /* U mode */
 }
@@ -172,12 +172,10 @@ static void keep_on_leash(struct hostile_cpu *cpu)
  * Interrupts come before an instruction as often as they like, but not for ever. They end what waits: with all of them
  * off, nothing would.
  */
-void slot_run(struct hostile_cpu *cpu)
+void slot_enter(struct hostile_cpu *cpu)
 {
     unsigned patience = 4;
 
-    slot_add(cpu, SLOT_END);
-    code_changed(cpu->slot, cpu->slot_used * 4);
     keep_on_leash(cpu);
     hostile_enter(cpu);
     while ((cpu->cause & CAUSE_INTERRUPT) != 0) {
