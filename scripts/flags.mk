@@ -80,7 +80,7 @@ METAL_CFLAGS   := $(metal_common) $($(ARCH)_cflags)
 METAL_ASFLAGS  := $(METAL_CFLAGS) $($(ARCH)_asflags)
 METAL_CPPFLAGS  = -isystem $(shell $(METAL_CC) -print-file-name=include) -isystem src/lib/freestanding/include \
                   -isystem $(LIBFDT) -Ihost/metal -Ihost/metal/$(ARCH)
-METAL_LDFLAGS  := $(METAL_LD_KIND) $($(ARCH)_ldflags) -nostdlib -static-pie -flto=auto -Wl,--no-dynamic-linker -Wl,--gc-sections \
-                  -Wl,-z,noexecstack -Wl,-z,notext \
-                  -Wl,-z,max-page-size=4096 -Wl,--build-id=none
-GUEST_LDFLAGS  := $(METAL_LD_KIND) $($(ARCH)_ldflags) -nostdlib -static -Wl,-z,noexecstack -Wl,-z,max-page-size=4096 -Wl,--build-id=none
+freestanding_ldflags := $(METAL_LD_KIND) $($(ARCH)_ldflags) -nostdlib -Wl,-z,noexecstack -Wl,-z,max-page-size=4096 \
+                        -Wl,--build-id=none
+METAL_LDFLAGS  := $(freestanding_ldflags) -static-pie -flto=auto -Wl,--no-dynamic-linker -Wl,--gc-sections -Wl,-z,notext
+GUEST_LDFLAGS  := $(freestanding_ldflags) -static

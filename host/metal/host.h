@@ -30,7 +30,10 @@ int host_init(const struct machine *machine);
 /* The calling pCPU's timer and interrupts. AXVM_ENOENT: its interrupt controller isn't there. */
 int host_cpu_init(const struct machine *machine);
 
-/* From now on the console is at the UART; and takes its input, on the calling pCPU if it can: its interrupts are set up. */
+/*
+ * From now on the console is at the UART; and takes its input, on the calling pCPU if it can: its interrupts are set
+ * up.
+ */
 void host_console_start(const struct machine *machine);
 void host_console_take_input(const struct machine *machine);
 

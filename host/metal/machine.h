@@ -65,8 +65,8 @@ struct machine_riscv64 {
 };
 
 /*
- * Addresses are the CPU's (through the `ranges` of all buses above). `problem` is the first reason why this machine can't
- * be used, else NULL.
+ * Addresses are the CPU's (through the `ranges` of all buses above). `problem` is the first reason why this machine
+ * can't be used, else NULL.
  */
 struct machine {
     const char *problem;

@@ -13,8 +13,9 @@
 uint64_t mapping_reach(const struct machine *machine, const struct ranges *ram);
 
 /*
- * Make a table of `bits` address bits: the image by parts, none writable and executable; `ram` read-write; the machine's
- * devices. `guards` are pages left out, as many as there are. The hal works already. AXVM_ENOMEM, AXVM_EINVAL.
+ * Make a table of `bits` address bits: the image by parts, none writable and executable; `ram` read-write; the
+ * machine's devices. `guards` are pages left out, as many as there are. The hal works already. AXVM_ENOMEM,
+ * AXVM_EINVAL.
  */
 int mapping_make(struct pagetable *table, const struct pt_format *format, unsigned bits, const struct machine *machine,
                  const struct ranges *ram, const uint64_t *guards, unsigned guard_count);

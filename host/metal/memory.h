@@ -21,7 +21,9 @@ void memory_open(void);
 /* Bytes in use by now, beside what the boot loader put into memory: image file, device tree, initrd. */
 uint64_t memory_kept(void);
 
-/* What the hypervisor maps as RAM: all that may be, the device tree and the initrd in any case. Not the stacks' guards. */
+/*
+ * What the hypervisor maps as RAM: all that may be, the device tree and the initrd in any case. Not the stacks' guards.
+ */
 extern struct ranges memory_mapped;
 
 #endif

@@ -311,8 +311,8 @@ static bool is_at_its_end(const struct sched_vm *vm)
 }
 
 /*
- * The task has nothing to do: it isn't ready until somebody kicks it, unless that has happened meanwhile; or wake_all(),
- * to have it parked.
+ * The task has nothing to do: it isn't ready until somebody kicks it, unless that has happened meanwhile; or
+ * wake_all(), to have it parked.
  */
 static void task_wait(struct task *task)
 {

@@ -185,9 +185,10 @@ int axvm_set_gpr(struct axvm *vm, uint32_t vcpu, unsigned reg, uint64_t value);
 int axvm_inject_interrupt(struct axvm *vm, uint64_t vcpu_mask, uint32_t irq);
 
 /*
- * A message-signalled interrupt, from any pCPU: device `device_id` writes `data` to guest-physical `address`. aarch64: the
- * ITS's GITS_TRANSLATER, where the data is the EventID. AXVM_ENOENT: the guest takes no such event, now; not logged.
- * AXVM_EINVAL: nothing takes interrupts at that address. AXVM_EBADSTATE: the VM is neither running nor suspended.
+ * A message-signalled interrupt, from any pCPU: device `device_id` writes `data` to guest-physical `address`. aarch64:
+ * the ITS's GITS_TRANSLATER, where the data is the EventID. AXVM_ENOENT: the guest takes no such event, now; not
+ * logged. AXVM_EINVAL: nothing takes interrupts at that address. AXVM_EBADSTATE: the VM is neither running nor
+ * suspended.
  */
 int axvm_signal_msi(struct axvm *vm, uint64_t address, uint32_t device_id, uint32_t data);
 

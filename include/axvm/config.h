@@ -180,8 +180,8 @@ struct axvm_platform {
     size_t served_count;
     uint64_t phys_id_mask; /* bits that a phys_cpu_ids entry may have; 0: any */
     /*
-     * What a device of a served type needs beyond what holds for all: NULL, or what is wrong with its row. extra[i]: where
-     * its further registers are that cfg[i] tells (length 0: none). NULL: nothing to check, no further registers.
+     * What a device of a served type needs beyond what holds for all: NULL, or what is wrong with its row. extra[i]:
+     * where its further registers are that cfg[i] tells (length 0: none). NULL: nothing to check, no further registers.
      */
     const char *(*device_check)(const struct axvm_config *config, const struct axvm_emu_config *device,
                                 struct axvm_range_config extra[AXVM_MAX_EMU_CFG]);
@@ -206,8 +206,8 @@ int axvm_config_validate(const struct axvm_config *config, const struct axvm_pla
                          const struct axvm_machine *machine, struct axvm_config_report *report);
 
 /*
- * Getters and setters. The add_* functions return AXVM_ENOMEM when the list is full; strings stay the caller's. An emulated
- * device that is added to a configuration that isn't completed takes the place of the platform's usual set.
+ * Getters and setters. The add_* functions return AXVM_ENOMEM when the list is full; strings stay the caller's. An
+ * emulated device that is added to a configuration that isn't completed takes the place of the platform's usual set.
  */
 size_t axvm_config_get_vcpu_affinities(const struct axvm_config *config, const struct axvm_platform *platform,
                                        struct axvm_vcpu_affinity affinities[AXVM_MAX_VCPUS]);

@@ -49,11 +49,11 @@ struct axvm_hal {
     void (*frames_free)(hpa_t frames, unsigned order);
 
     /*
-     * Take the range [base, base+size) of the host's memory for a guest that is to have it at these very addresses, or give
-     * it back. Both are multiples of 4 KiB. The range comes from a VM's configuration, which may be hostile: the host
-     * gives nothing by which a guest could harm it. Errors: AXVM_EBUSY: some of it is in use, be it by the host itself
-     * (its own memory, the registers of its devices); AXVM_EINVAL: not all of it is memory that a guest may have;
-     * AXVM_ENOENT: none of it is the host's to give, but a guest may have it unclaimed (and then several may).
+     * Take the range [base, base+size) of the host's memory for a guest that is to have it at these very addresses, or
+     * give it back. Both are multiples of 4 KiB. The range comes from a VM's configuration, which may be hostile: the
+     * host gives nothing by which a guest could harm it. Errors: AXVM_EBUSY: some of it is in use, be it by the host
+     * itself (its own memory, the registers of its devices); AXVM_EINVAL: not all of it is memory that a guest may
+     * have; AXVM_ENOENT: none of it is the host's to give, but a guest may have it unclaimed (and then several may).
      */
     int (*region_claim)(hpa_t base, uint64_t size);
     void (*region_release)(hpa_t base, uint64_t size);
@@ -92,8 +92,8 @@ struct axvm_hal {
     const char *isa;
 
     /*
-     * riscv64 (NULL: there are none): the calling pCPU's first guest interrupt file (AIA 3.4): its page, and its highest
-     * identity. False: the pCPU has none. Nobody but the library uses it, and the page is mapped into guests.
+     * riscv64 (NULL: there are none): the calling pCPU's first guest interrupt file (AIA 3.4): its page, and its
+     * highest identity. False: the pCPU has none. Nobody but the library uses it, and the page is mapped into guests.
      */
     bool (*guest_file)(hpa_t *page, uint32_t *ids);
 

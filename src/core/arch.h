@@ -89,8 +89,8 @@ struct axvm_arch {
     int (*msi)(struct axvm *vm, uint64_t address, uint32_t device_id, uint32_t data);
 
     /*
-     * axvm_console_input() of a VM that has no device for it; any pCPU, under vm->lock. How many were taken. NULL: there
-     * is no such thing.
+     * axvm_console_input() of a VM that has no device for it; any pCPU, under vm->lock. How many were taken. NULL:
+     * there is no such thing.
      */
     size_t (*console_input)(struct axvm *vm, const char *bytes, size_t count);
 

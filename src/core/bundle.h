@@ -41,8 +41,8 @@ extern const char *const bundle_image_names[AXVM_IMAGE_COUNT];
 int bundle_open(struct bundle *bundle, const void *data, size_t size);
 
 /*
- * The index'th VM: its configuration (strings point into the bundle) and its images (likewise), which lie in the bundle.
- * AXVM_ENOENT: no such VM; AXVM_EINVAL: damaged. The configuration is not validated here.
+ * The index'th VM: its configuration (strings point into the bundle) and its images (likewise), which lie in the
+ * bundle. AXVM_ENOENT: no such VM; AXVM_EINVAL: damaged. The configuration is not validated here.
  */
 int bundle_vm(const struct bundle *bundle, unsigned index, struct axvm_config *config,
               struct bundle_image images[AXVM_IMAGE_COUNT]);

@@ -82,8 +82,8 @@ static int claim_refused(const struct axvm *vm, const struct axvm_memory_region 
 }
 
 /*
- * Identical and reserved. Both are claimed, so that nobody else gets the memory; what the host can't claim, but lets a guest
- * have nevertheless, is what a reserved region should be, and for an identical one is worth a warning.
+ * Identical and reserved. Both are claimed, so that nobody else gets the memory; what the host can't claim, but lets a
+ * guest have nevertheless, is what a reserved region should be, and for an identical one is worth a warning.
  */
 static int region_add_claimed(struct axvm *vm, const struct axvm_memory_region *region)
 {

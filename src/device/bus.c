@@ -61,8 +61,11 @@ int bus_remove(struct bus *bus, struct axvm_device *device)
     return AXVM_ENOENT;
 }
 
-/* RAM lies above all devices as a rule, and the first touch of a page comes by here: so look at the last entry first. */
-const struct bus_entry *bus_find_from(const struct bus *bus, const struct bus_entry **hint, uint64_t addr, unsigned size)
+/*
+ * RAM lies above all devices as a rule, and the first touch of a page comes by here: so look at the last entry first.
+ */
+const struct bus_entry *bus_find_from(const struct bus *bus, const struct bus_entry **hint, uint64_t addr,
+                                      unsigned size)
 {
     unsigned n = bus->count;
     const struct bus_entry *entry;

@@ -44,8 +44,8 @@ const struct bus_entry *bus_find_from(const struct bus *bus, const struct bus_en
 extern const struct bus_entry bus_nothing;
 
 /*
- * The same, beginning with the entry that answered last: *hint is the caller's to keep. Guests come back to the device they
- * were at. The access doesn't wrap around the end of the address space.
+ * The same, beginning with the entry that answered last: *hint is the caller's to keep. Guests come back to the device
+ * they were at. The access doesn't wrap around the end of the address space.
  */
 static inline const struct bus_entry *bus_find_near(const struct bus *bus, const struct bus_entry **hint, uint64_t addr,
                                                     unsigned size)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * An emulated APLIC (RISC-V Advanced Interrupt Architecture 1.0, chapter 4): one domain, of S level, little-endian, with
- * sources 1 to 95 and priorities of 8 bits. Hart indices are vCPU ids. With IMSICs it delivers by message only, without
- * directly only: domaincfg.DM is fixed.
+ * An emulated APLIC (RISC-V Advanced Interrupt Architecture 1.0, chapter 4): one domain, of S level, little-endian,
+ * with sources 1 to 95 and priorities of 8 bits. Hart indices are vCPU ids. With IMSICs it delivers by message only,
+ * without directly only: domaincfg.DM is fixed.
  *
  * With direct delivery, a vCPU's output is its external interrupt line. When it changes, the vCPU is asked
  * (VCPU_REQ_IRQ) to look at vaplic_output() before the guest goes on. Any pCPU may call any function; the lock is taken

@@ -3,8 +3,8 @@
  * Emulated IMSICs (RISC-V Advanced Interrupt Architecture 1.0, chapter 3): for each vCPU an interrupt file of S level
  * with 255 identities, whose page devices, APLIC and other vCPUs write an identity to. The pages are consecutive.
  *
- * No lock: any pCPU makes an interrupt pending; all else is done by the vCPU itself, through its CSRs. Invariant: either
- * VCPU_REQ_IRQ is requested of the vCPU, or vimsic_output() is what it was when that was last served.
+ * No lock: any pCPU makes an interrupt pending; all else is done by the vCPU itself, through its CSRs. Invariant:
+ * either VCPU_REQ_IRQ is requested of the vCPU, or vimsic_output() is what it was when that was last served.
  */
 #ifndef AXVM_IRQCHIP_VIMSIC_H
 #define AXVM_IRQCHIP_VIMSIC_H

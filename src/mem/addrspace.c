@@ -416,7 +416,8 @@ bool addrspace_is_ram(struct addrspace *as, gpa_t start, uint64_t size)
 }
 
 /* The page is there, but the hardware didn't let the access pass that the area allows. */
-static __attribute__((noinline)) int present_resolve(struct addrspace *as, uint64_t page, uint32_t access, uint32_t flags)
+static __attribute__((noinline)) int present_resolve(struct addrspace *as, uint64_t page, uint32_t access,
+                                                     uint32_t flags)
 {
     struct pt_leaf leaf;
 
@@ -428,7 +429,8 @@ static __attribute__((noinline)) int present_resolve(struct addrspace *as, uint6
 }
 
 /* While the area is logged: a page that is read comes clean, one that is written is noted. */
-static __attribute__((noinline)) int logged_resolve(struct addrspace *as, struct area *area, uint64_t page, uint32_t access)
+static __attribute__((noinline)) int logged_resolve(struct addrspace *as, struct area *area, uint64_t page,
+                                                    uint32_t access)
 {
     bool writes = (access & AXVM_MEM_WRITE) != 0;
     uint32_t flags = writes ? area->flags : area_leaf_flags(area);

@@ -116,8 +116,8 @@ int addrspace_load(struct addrspace *as, gpa_t to, const void *from, uint64_t si
 int addrspace_buffer(struct addrspace *as, gpa_t addr, void **data, uint64_t *run);
 
 /*
- * RAM back to zeroes: lazy areas are emptied, others zeroed as far as the host can reach them. No vCPU runs. A call does
- * a small part of it, the first there is from *at on, and moves *at behind that; false: there is none.
+ * RAM back to zeroes: lazy areas are emptied, others zeroed as far as the host can reach them. No vCPU runs. A call
+ * does a small part of it, the first there is from *at on, and moves *at behind that; false: there is none.
  */
 bool addrspace_zero(struct addrspace *as, gpa_t *at);
 

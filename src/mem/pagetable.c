@@ -219,8 +219,8 @@ bool pagetable_range_ok(const struct pagetable *table, gpa_t start, uint64_t siz
 /* ---- Walking ----------------------------------------------------------------------------------------------------- */
 
 /*
- * The walk for `addr`, to a leaf or to nothing; whether it is a leaf. What the loop needs of the format is read once, for
- * the call in it hides from the compiler that it doesn't change.
+ * The walk for `addr`, to a leaf or to nothing; whether it is a leaf. What the loop needs of the format is read once,
+ * for the call in it hides from the compiler that it doesn't change.
  */
 static bool walk(const struct pagetable *table, uint64_t addr, struct pt_slot *slot)
 {
@@ -618,7 +618,8 @@ static unsigned leaf_level(const struct pagetable *table, uint64_t start, uint64
 }
 
 /* Write leaves from the slot to the end of its table, or until `size` is used up or something is there; how much. */
-static uint64_t slot_map(struct pagetable *table, const struct pt_slot *slot, uint64_t addr, uint64_t leaf, uint64_t size)
+static uint64_t slot_map(struct pagetable *table, const struct pt_slot *slot, uint64_t addr, uint64_t leaf,
+                         uint64_t size)
 {
     uint64_t room = table_entries(table, slot->level) - entry_index(table, addr, slot->level);
     uint64_t count = size / level_size(slot->level);
@@ -633,8 +634,8 @@ static uint64_t slot_map(struct pagetable *table, const struct pt_slot *slot, ui
 }
 
 /*
- * `*done`: how much is mapped, also when there is an error. Where a leaf of some level is the largest that fits, it is so
- * for the rest of its table, too: beyond is the next address that a larger one may begin at.
+ * `*done`: how much is mapped, also when there is an error. Where a leaf of some level is the largest that fits, it is
+ * so for the rest of its table, too: beyond is the next address that a larger one may begin at.
  */
 static int map_leaves(struct pagetable *table, uint64_t start, uint64_t target, uint64_t size, uint32_t flags,
                       unsigned max_level, uint64_t *done)

@@ -73,7 +73,9 @@ struct pagetable {
     hpa_t root;
     _Atomic uint64_t *root_entries;
     size_t frames; /* tables allocated, root included, in 4 KiB frames */
-    /* The last-level table that was probed last, for the 2 MiB at (tag - 1) * 2 MiB; tag 0: none. It isn't freed yet. */
+    /*
+     * The last-level table that was probed last, for the 2 MiB at (tag - 1) * 2 MiB; tag 0: none. It isn't freed yet.
+     */
     uint64_t recent_tag;
     _Atomic uint64_t *recent;
 };
@@ -147,9 +149,9 @@ bool pagetable_find(const struct pagetable *table, gpa_t addr, struct pt_leaf *l
 bool pagetable_next(const struct pagetable *table, gpa_t start, uint64_t size, struct pt_leaf *leaf);
 
 /*
- * The quick way to map pages, with one walk. probe: whether something maps `addr`. If not, is_free: whether nothing maps
- * any of the 2^order pages, aligned, around it (at most a table of them); and fill maps those to `frames`. Range, frames
- * and flags must be sound. AXVM_ENOMEM, not logged: nothing has changed.
+ * The quick way to map pages, with one walk. probe: whether something maps `addr`. If not, is_free: whether nothing
+ * maps any of the 2^order pages, aligned, around it (at most a table of them); and fill maps those to `frames`. Range,
+ * frames and flags must be sound. AXVM_ENOMEM, not logged: nothing has changed.
  */
 bool pagetable_probe(struct pagetable *table, gpa_t addr, struct pt_slot *slot);
 bool pagetable_is_free(const struct pagetable *table, const struct pt_slot *slot, unsigned order);
@@ -160,7 +162,7 @@ extern const struct pt_format pt_aarch64_stage2; /* Arm ARM D8.3; VTCR_EL2 */
 extern const struct pt_format pt_aarch64_el2;    /* EL2 stage 1 without VHE, for the metal host's own map */
 extern const struct pt_format pt_riscv64_gstage; /* RISC-V Privileged, "Two-Stage Address Translation" */
 extern const struct pt_format pt_riscv64_gstage_svpbmt; /* the same with memory types */
-extern const struct pt_format pt_riscv64_host;   /* HS mode's Sv39, Sv48, Sv57, lower half, for the metal host's own map */
+extern const struct pt_format pt_riscv64_host;   /* HS mode's Sv39, Sv48, Sv57, lower half, for the host's own map */
 extern const struct pt_format pt_x86_ept;        /* Intel SDM 3C, "The Extended Page Table Mechanism" */
 
 #endif

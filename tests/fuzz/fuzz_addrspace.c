@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Address spaces against plain arrays: one says what should be at each page of a window of guest memory, one what its bytes
- * are. After every operation each page translates as the array says, and what was refused has changed nothing; reads and
- * writes of guest memory go as far as the pages allow, and find what was written before.
+ * Address spaces against plain arrays: one says what should be at each page of a window of guest memory, one what its
+ * bytes are. After every operation each page translates as the array says, and what was refused has changed nothing;
+ * reads and writes of guest memory go as far as the pages allow, and find what was written before.
  */
 #include "fuzz.h"
 #include "arch/fake/fake.h"
@@ -49,7 +49,8 @@ static void check_page(unsigned page)
         require(touched_around(page));
         model[page].touched = true;
     }
-    mapped = model[page].kind == LINEAR || model[page].kind == ALLOC || (model[page].kind == LAZY && model[page].touched);
+    mapped = model[page].kind == LINEAR || model[page].kind == ALLOC ||
+             (model[page].kind == LAZY && model[page].touched);
     require((error == AXVM_OK) == mapped);
     if (mapped) {
         require((flags & AXVM_MEM_PERMS) == model[page].flags);

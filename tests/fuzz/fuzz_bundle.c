@@ -23,7 +23,8 @@ static void plan(const struct axvm_config *config, const struct axvm_platform *p
     const char *why;
 
     for (unsigned kind = 0; kind < AXVM_IMAGE_COUNT; kind++) {
-        if (given[kind].data != NULL && image_probe(given[kind].data, given[kind].size, &images[kind], &why) != AXVM_OK) {
+        if (given[kind].data != NULL &&
+            image_probe(given[kind].data, given[kind].size, &images[kind], &why) != AXVM_OK) {
             return;
         }
     }

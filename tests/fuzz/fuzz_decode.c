@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Any instruction that aborts at an emulated device, with any registers, PSTATE and stage 1. The guest goes on after it, or
- * with an exception of its own, or tries again, in these two cases with all registers as they were; and a device never
- * sees an access that it doesn't have.
+ * Any instruction that aborts at an emulated device, with any registers, PSTATE and stage 1. The guest goes on after
+ * it, or with an exception of its own, or tries again, in these two cases with all registers as they were; and a device
+ * never sees an access that it doesn't have.
  */
 #include "any_device.h"
 #include "arch/aarch64/decode.h"

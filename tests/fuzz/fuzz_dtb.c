@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A user's own device tree, which the library brings up to date: what comes out is sound, and nothing else is touched. */
+/*
+ * A user's own device tree, which the library brings up to date: what comes out is sound, and nothing else is touched.
+ */
 #include "fuzz.h"
 #include "core/guest_fdt.h"
 #include "lib/fdt_check.h"

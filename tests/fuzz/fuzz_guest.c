@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A guest that does anything: the input is a program of exits, run by two vCPUs on the modelled machine, through the whole
- * of the library. Whatever it does, the library comes back with an exit that its interface knows, and nothing leaks.
+ * A guest that does anything: the input is a program of exits, run by two vCPUs on the modelled machine, through the
+ * whole of the library. Whatever it does, the library comes back with an exit that its interface knows, and nothing
+ * leaks.
  */
 #include "fuzz.h"
 #include "support/a64_machine.h"

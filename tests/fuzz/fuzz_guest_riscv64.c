@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A guest that does anything: the input is a program of exits, run by two vCPUs on the modelled machine, through the
- * whole of the library. Whatever it does, the library comes back with an exit that its interface knows, and nothing leaks.
- * The first byte says which interrupt controllers it has, and what of them and of timers is the hardware's.
+ * whole of the library. Whatever it does, the library comes back with an exit that its interface knows, and nothing
+ * leaks. The first byte says which interrupt controllers it has, and what of them and of timers is the hardware's.
  */
 #include "fuzz.h"
 #include "support/aia_machine.h"

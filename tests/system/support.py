@@ -106,7 +106,8 @@ class Arch:
 ARCHS = {arch.name: arch for arch in [
     Arch("aarch64", ram=0x40000000, console="ttyAMA0", banner=r"Booting Linux on physical CPU 0x0",
          board="linux,dummy-virt", calls="psci"),
-    Arch("riscv64", ram=0x80000000, console="ttyS0", banner=r"Linux version \d", board="riscv-virtio,qemu", calls="sbi"),
+    Arch("riscv64", ram=0x80000000, console="ttyS0", banner=r"Linux version \d",
+         board="riscv-virtio,qemu", calls="sbi"),
 ]}
 
 # Those to test: $AXVM_ARCHS, or all that there is a hypervisor image for.

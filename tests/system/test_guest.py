@@ -151,7 +151,7 @@ def test_the_plic_interrupts_as_specified(start, tmp_path, arch, cpus):
     run_guest(start, tmp_path, arch, "plic", cpus=cpus)
 
 
-# Four vCPUs on two pCPUs: those that wait are blocked by the hypervisor. On one pCPU, only one of them is ever resident.
+# Four vCPUs on two pCPUs: those that wait are blocked by the hypervisor. On one pCPU, only one is ever resident.
 @pytest.mark.only("aarch64")
 @pytest.mark.parametrize("cpus, smp", [(2, 2), (4, 2), (2, 1)])
 def test_interrupts_of_another_cpu_are_pending_and_active_exactly_as_read(start, tmp_path, arch, cpus, smp):

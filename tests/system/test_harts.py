@@ -111,7 +111,8 @@ def test_linux_without_sstc(start, tmp_path, arch, cpus, smp):
     shell = Shell(machine)
     assert "sstc" not in isa(shell)
     assert "smpstress: 2 CPUs agree" in shell.run("smpstress 3")
-    timer = re.search(r"^ *\d+:((?: +\d+)+) +RISC-V INTC +5 Edge +riscv-timer$", shell.run("cat /proc/interrupts"), re.M)
+    interrupts = shell.run("cat /proc/interrupts")
+    timer = re.search(r"^ *\d+:((?: +\d+)+) +RISC-V INTC +5 Edge +riscv-timer$", interrupts, re.M)
     assert len(timer[1].split()) == cpus and all(int(count) for count in timer[1].split())
     assert shell.run("for i in 1 2 3 4 5; do usleep 20000; done; echo awake") == "awake"
     shell.start("poweroff -f")

@@ -327,7 +327,9 @@ static void test_a_bundle_cut_off_anywhere_is_refused(void **state)
     free(file.data);
 }
 
-/* fuzz_bundle found libfdt 1.6.1's own check to fall over one: below version 16, a node's name has its path before it. */
+/*
+ * fuzz_bundle found libfdt 1.6.1's own check to fall over one: below version 16, a node's name has its path before it.
+ */
 static void test_an_old_version_is_refused(void **state)
 {
     struct file file = make_two();

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * host/metal/machine_riscv64.c. data/qemu-virt-rv64-*.dtb are of QEMU 7.2's -M virt with -cpu rv64 -smp 4 -m 1G, packed:
- * plic, aplic (with aia=aplic) and imsic (aia=aplic-imsic,aia-guests=3) as OpenSBI 1.1 hands them on; 2-plics and
- * 2-groups (aia=aplic-imsic,aia-guests=1) with two NUMA nodes of two harts, as QEMU gives them to OpenSBI.
+ * host/metal/machine_riscv64.c. data/qemu-virt-rv64-*.dtb are of QEMU 7.2's -M virt with -cpu rv64 -smp 4 -m 1G,
+ * packed: plic, aplic (with aia=aplic) and imsic (aia=aplic-imsic,aia-guests=3) as OpenSBI 1.1 hands them on; 2-plics
+ * and 2-groups (aia=aplic-imsic,aia-guests=1) with two NUMA nodes of two harts, as QEMU gives them to OpenSBI.
  */
 #include "machine.h"
 #include "support/tree.h"

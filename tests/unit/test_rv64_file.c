@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Guest interrupt files: who has one and when, what is in it, and that no message gets lost on its way there or back. */
+/*
+ * Guest interrupt files: who has one and when, what is in it, and that no message gets lost on its way there or back.
+ */
 #include "lib/host.h"
 #include "support/aia_machine.h"
 #include "support/random.h"

@@ -100,7 +100,8 @@ bool gdb_explain(const struct target *target, const struct axvm_machine *machine
            "    gdb-multiarch -ex 'target remote 127.0.0.1:%u' -ex ", port);
     print_quoted(xprintf("add-symbol-file %smetal/%s/axvm.elf -o 0x%llx", directory_of(image),
                          target->platform->arch, (unsigned long long)base));
-    printf("\nand with those of a guest's kernel, which must be where it is linked (Linux: nokaslr on its command line):\n"
+    printf("\nand with those of a guest's kernel, which must be where it is linked (Linux: nokaslr on its command "
+           "line):\n"
            "    -ex 'add-symbol-file VMLINUX'\n");
     fflush(stdout);
     return true;

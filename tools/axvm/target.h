@@ -11,7 +11,7 @@
 struct target {
     const struct axvm_platform *platform;
     const char *qemu;
-    const char *machine[TARGET_MACHINE_WORDS]; /* what hypervisor images are started on; its size is the user's choice */
+    const char *machine[TARGET_MACHINE_WORDS]; /* what hypervisor images are started on; of any size */
 };
 
 extern const struct target targets[];

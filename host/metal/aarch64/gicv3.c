@@ -132,7 +132,8 @@ static void redist_init(volatile uint8_t *redist)
     for (uint32_t irq = 0; irq < 32; irq += 4) {
         write32(redist, GICR_IPRIORITYR + irq, PRIORITY);
     }
-    write32(redist, GICR_ISENABLER0, 1U << SGI_KICK | 1U << MACHINE_VIRTUAL_TIMER_IRQ | 1U << irqs.hyp_timer | 1U << irqs.maintenance);
+    write32(redist, GICR_ISENABLER0,
+            1U << SGI_KICK | 1U << MACHINE_VIRTUAL_TIMER_IRQ | 1U << irqs.hyp_timer | 1U << irqs.maintenance);
 }
 
 static void cpu_interface_init(void)

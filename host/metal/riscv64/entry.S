@@ -45,8 +45,8 @@
 .endm
 
 /*
- * The first hart that comes here boots. OpenSBI 1.1 may send another here, which should begin at secondary_entry: it says
- * that a hart is to start before it says where. That hart finds its struct percpu by its hart id.
+ * The first hart that comes here boots. OpenSBI 1.1 may send another here, which should begin at secondary_entry: it
+ * says that a hart is to start before it says where. That hart finds its struct percpu by its hart id.
  */
 entry:
     begin

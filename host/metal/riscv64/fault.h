@@ -26,7 +26,7 @@ static inline uint64_t fault_ra(const struct fault_regs *regs)
 
 const char *fault_name(const struct fault_regs *regs);
 void fault_log(const struct fault_regs *regs); /* all registers */
-bool fault_is_call(uint64_t addr);             /* whether a function may return to `addr`, which is in the image's text */
+bool fault_is_call(uint64_t addr);             /* whether a function may return to `addr`, in the image's text */
 
 /*
  * Say what happened, with registers and the return addresses on the stack, relative to the image's start (so that

@@ -23,10 +23,10 @@ uint64_t timer_now(void)
 }
 
 /*
- * QEMU before 8.2 decides from what it read before it took the lock whether a hart has anything pending: a guest's timer
- * interrupt (vstimecmp), or one of its interrupt file, that comes in between gets lost, until the hart gets another of
- * any kind (target/riscv/cpu_helper.c, riscv_cpu_update_mip()). A guest that waits for just that one hangs; so another
- * comes.
+ * QEMU before 8.2 decides from what it read before it took the lock whether a hart has anything pending: a guest's
+ * timer interrupt (vstimecmp), or one of its interrupt file, that comes in between gets lost, until the hart gets
+ * another of any kind (target/riscv/cpu_helper.c, riscv_cpu_update_mip()). A guest that waits for just that one hangs;
+ * so another comes.
  */
 static bool interrupts_get_lost(void)
 {

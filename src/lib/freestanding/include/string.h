@@ -3,8 +3,8 @@
  * C17 7.24, what the library and libfdt use of it, for the hypervisor image. Native builds use the C library's.
  *
  * The macros hand calls to the compiler, which expands short constant sizes in place; -ffreestanding alone would make
- * each of them a call. memcpy, memset, memmove and memcmp keep to naturally aligned accesses, so they also work with the
- * MMU off; they are not for device memory.
+ * each of them a call. memcpy, memset, memmove and memcmp keep to naturally aligned accesses, so they also work with
+ * the MMU off; they are not for device memory.
  */
 #ifndef AXVM_FREESTANDING_STRING_H
 #define AXVM_FREESTANDING_STRING_H
