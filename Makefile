@@ -108,6 +108,7 @@ guest_ld      := guests/$(ARCH)/guest.ld
 
 .PHONY: programs
 programs: $(guest_bin)
+	@:
 
 $(guest_bin): %.bin: %.elf
 	$(Q)$(METAL_OBJCOPY) -O binary $< $@
