@@ -358,9 +358,6 @@ void op_wait(struct hostile_cpu *cpu)
     static const uint32_t insns[] = {INSN_WFI, INSN_WFI, INSN_WFE, INSN_HVC};
     uint32_t insn = insns[below(cpu, COUNT(insns))];
 
-    if (!may_sleep()) {
-        return;
-    }
     cpu->waiting = true;
     if (insn != INSN_WFE || below(cpu, 4) != 0) {
         open_interrupts(cpu);
@@ -376,7 +373,6 @@ void op_wait(struct hostile_cpu *cpu)
     slot_add(cpu, insn);
     slot_run(cpu);
     cpu->waiting = false;
-    has_woken();
 }
 
 /* ---- What a CPU has, it keeps ------------------------------------------------------------------------------------ */

@@ -52,7 +52,7 @@ static void set_up(struct hostile_cpu *cpu)
 /* Any command: its fields are those that some command has at these places, and small enough to meet others' again. */
 static void write_command(struct hostile_cpu *cpu, volatile uint64_t *dw)
 {
-    static const uint8_t numbers[] = {MOVI, INT,   INT,   INT,  CLEAR, SYNC,   MAPD,   MAPC,
+    static const uint8_t numbers[] = {MOVI,  INT,   INT,  INT, CLEAR,  SYNC,   MAPD,    MAPC,
                                       MAPTI, MAPTI, MAPI, INV, INVALL, MOVALL, DISCARD, 0};
     uint64_t number = numbers[below(cpu, COUNT(numbers))];
     uint64_t event = below(cpu, 20), target = below(cpu, machine.cpu_count + 1U) << 16;

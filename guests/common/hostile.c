@@ -99,6 +99,11 @@ _Noreturn static void end(void)
 
 static uint64_t now_ns(void);
 
+static bool has_ended(const struct hostile_cpu *cpu)
+{
+    return cpu->stopped || cpu->off;
+}
+
 static void report(void)
 {
     for (unsigned i = 0; kinds[i].name != NULL; i++) {
@@ -109,7 +114,7 @@ static void report(void)
 
         tell("hostile: cpu %u: %llu operations, started %llu times", i, (unsigned long long)cpu->count,
              (unsigned long long)cpu->starts);
-        if (cpu->stopped || cpu->off) {
+        if (has_ended(cpu)) {
             tell("\n");
         } else {
             tell(", lost in %s%s%s\n", kinds[cpu->kind].name, cpu->in_slot != 0 ? ", in its slot" : "",
@@ -156,18 +161,18 @@ static void rescue(const struct hostile_cpu *cpu)
     }
 }
 
-/* Others may turn off what was to end a loop: so it counts as sleep. */
+/* Others may turn off what was to end a wait, or a loop: one counts as sleep as much as the other. */
 void slot_run(struct hostile_cpu *cpu)
 {
-    bool loops = may_loop(cpu);
+    bool sleeps = cpu->waiting || may_loop(cpu);
 
-    if (loops && !may_sleep()) {
+    if (sleeps && !may_sleep()) {
         return;
     }
     slot_add(cpu, SLOT_END);
     code_changed(cpu->slot, cpu->slot_used * 4);
     slot_enter(cpu);
-    if (loops) {
+    if (sleeps) {
         has_woken();
     }
 }
@@ -319,10 +324,10 @@ static void await_others(void)
     }
 }
 
-static bool all_stopped(void)
+static bool all_ended(void)
 {
     for (unsigned i = 0; i < machine.cpu_count; i++) {
-        if (!hostile_cpus[i].stopped && !hostile_cpus[i].off) {
+        if (!has_ended(&hostile_cpus[i])) {
             return false;
         }
     }
@@ -341,10 +346,10 @@ _Noreturn static void finish(struct hostile_cpu *cpu)
             wait_irq();
         }
     }
-    while (!all_stopped() && now_ns() - since < LOST_NS) {
+    while (!all_ended() && now_ns() - since < LOST_NS) {
         rest();
         for (unsigned i = 0; i < machine.cpu_count; i++) {
-            if (!hostile_cpus[i].stopped && !hostile_cpus[i].off) {
+            if (!has_ended(&hostile_cpus[i])) {
                 rescue(&hostile_cpus[i]);
             }
         }

@@ -70,6 +70,9 @@ __attribute__((format(printf, 2, 3))) void failed(const struct hostile_cpu *cpu,
 bool may_sleep(void);
 void has_woken(void);
 
+/* Add SLOT_END to the slot, and run it until it is left for good; but nothing that waits or may loop on the last one. */
+void slot_run(struct hostile_cpu *cpu);
+
 struct kind {
     const char *name;
     unsigned weight;
@@ -110,9 +113,8 @@ bool has_lazy(void);
 
 void slot_begin(struct hostile_cpu *cpu); /* small numbers in all registers, privileged, with everything masked */
 void slot_add(struct hostile_cpu *cpu, uint32_t insn);
-void slot_run(struct hostile_cpu *cpu); /* add SLOT_END, and run it until it is left for good */
-void slot_enter(struct hostile_cpu *cpu);
-bool may_loop(const struct hostile_cpu *cpu); /* then it isn't run on the last CPU that is awake */
+void slot_enter(struct hostile_cpu *cpu); /* for slot_run() */
+bool may_loop(const struct hostile_cpu *cpu);
 void code_changed(const void *start, unsigned size);
 bool left_by_end(const struct hostile_cpu *cpu);
 

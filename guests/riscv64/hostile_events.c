@@ -223,9 +223,6 @@ void op_wait(struct hostile_cpu *cpu)
 {
     uint64_t how = below(cpu, 8);
 
-    if (!may_sleep()) {
-        return;
-    }
     cpu->waiting = true;
     csr_write(sie, 0x22);
     (void)sbi(SBI_TIME, 0, ticks() + below(cpu, 500));
@@ -241,7 +238,6 @@ void op_wait(struct hostile_cpu *cpu)
     slot_run(cpu);
     cpu->suspended = false;
     cpu->waiting = false;
-    has_woken();
 }
 
 /* ---- What a CPU has, it keeps ------------------------------------------------------------------------------------ */

@@ -130,7 +130,7 @@ bool left_by_end(const struct hostile_cpu *cpu)
     return cpu->cause == CAUSE_BREAKPOINT;
 }
 
-/* What an interrupt's handler may do, and much that none should; but that its cause may go on is up to slot_run(). */
+/* What an interrupt's handler may do, and much that none should; but that its cause may go on is up to slot_enter(). */
 static void take_interrupt(struct hostile_cpu *cpu)
 {
     uint64_t what = random64(cpu);
