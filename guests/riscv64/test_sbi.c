@@ -150,6 +150,12 @@ static void timer_fired(const struct guest_timer *timer)
     timer->stop();
 }
 
+static void await_timer(uint64_t until)
+{
+    while (timer_interrupts == 0 && ticks() < until) {
+    }
+}
+
 /*
  * By its interrupt: to a guest, QEMU 7.2 doesn't show sip.STIP when stimecmp has set it. It comes as soon as QEMU's
  * main loop gets a turn, which may be late on a machine with much else to do.
@@ -159,11 +165,7 @@ static void check_fires(uint64_t due, bool wanted)
     timer_interrupts = 0;
     CHECK_ERROR(SBI_SUCCESS, SBI_TIME, 0, due);
     irq_enable();
-    for (uint64_t until = ticks() + (wanted ? 60 * ticks_per_second() : ticks_per_second() / 500); ticks() < until;) {
-        if (timer_interrupts != 0) {
-            break;
-        }
-    }
+    await_timer(ticks() + (wanted ? 60 * ticks_per_second() : ticks_per_second() / 500));
     irq_disable();
     check_equal(timer_interrupts, wanted);
 }
@@ -194,8 +196,7 @@ void test_alarms(void)
         while (ticks() < due + i % 50 * us) {
             csr_clear(sip, UINT64_C(1) << IRQ_SOFT);
         }
-        for (uint64_t until = due + 60 * ticks_per_second(); timer_interrupts == 0 && ticks() < until;) {
-        }
+        await_timer(due + 60 * ticks_per_second());
         irq_disable();
         check_equal(timer_interrupts, 1);
     }

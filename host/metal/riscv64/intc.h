@@ -18,7 +18,7 @@ struct percpu;
 /* What struct percpu has for it. */
 struct percpu_intc {
     bool sstc;               /* it has stimecmp, and firmware lets us have it */
-    uint64_t rescue;         /* ticks that its timer is set for at most; UINT64_MAX: any */
+    uint64_t rescue;         /* ticks that its timer is set for at most; 0: any */
     volatile uint8_t *claim; /* PLIC: the context's claim register; APLIC: the IDC's */
     volatile uint32_t *kick; /* IMSIC: where a kick is sent to; NULL: it is kicked by SBI */
     hpa_t guest_file;        /* IMSIC: the page of the first guest interrupt file; 0: there is none */

@@ -41,17 +41,16 @@ void timer_cpu_init(void)
     struct percpu_intc *self = &this_cpu()->intc;
 
     self->sstc = csr_exists(CSR_STIMECMP);
-    self->rescue = interrupts_get_lost() ? hal->tick_hz / RESCUES_PER_SECOND : UINT64_MAX;
+    self->rescue = interrupts_get_lost() ? hal->tick_hz / RESCUES_PER_SECOND : 0;
     timer_set(UINT64_MAX);
 }
 
 void timer_set(uint64_t deadline)
 {
-    uint64_t rescue = this_cpu()->intc.rescue, now = rescue != UINT64_MAX ? timer_now() : 0;
+    uint64_t rescue = this_cpu()->intc.rescue;
+    uint64_t latest = rescue != 0 ? timer_now() + rescue : UINT64_MAX;
 
-    if (deadline > now && deadline - now > rescue) {
-        deadline = now + rescue;
-    }
+    deadline = deadline < latest ? deadline : latest;
     if (this_cpu()->intc.sstc) {
         csr_write(CSR_STIMECMP, deadline);
     } else {
