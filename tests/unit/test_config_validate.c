@@ -380,7 +380,7 @@ static void test_interrupt_controller(void **state)
     gic->length = 0x10000;
     gic->cfg_count = 3;
     WRONG("emu_devices[0].base: interrupt controller at 0x8000000, length 0x10000: its cfg must be [address of the "
-          "redistributors] or [address of the redistributors, address of the ITS]");
+          "redistributors], or [address of the redistributors, address of the ITS]");
     gic->cfg_count = 2;
     gic->cfg[1] = 0x08081000;
     WRONG("emu_devices[0].base: interrupt controller at 0x8000000, length 0x10000: distributor, redistributors and ITS "

@@ -42,7 +42,8 @@ static const char *check_gic(const struct axvm_config *config, const struct axvm
         return "a GICv3 distributor takes 0x10000 bytes";
     }
     if (device->cfg_count != 1 && device->cfg_count != 2) {
-        return "its cfg must be [address of the redistributors] or [address of the redistributors, address of the ITS]";
+        return "its cfg must be [address of the redistributors], or [address of the redistributors, address of "
+               "the ITS]";
     }
     if ((device->base.v | device->cfg[0] | (device->cfg_count > 1 ? device->cfg[1] : 0)) & (GIC_ALIGN - 1)) {
         return "distributor, redistributors and ITS must be aligned to 64 KiB";
