@@ -19,7 +19,8 @@ uint64_t bench_ipi_self(const struct operation *operation, unsigned rounds);
 uint64_t bench_ipi_peer(const struct operation *operation, unsigned rounds);
 uint64_t bench_message_self(const struct operation *operation, unsigned rounds); /* argument: struct bench_messages */
 uint64_t bench_message_peer(const struct operation *operation, unsigned rounds);
-uint64_t bench_timer(const struct operation *operation, unsigned rounds); /* argument: whether to wait in WFI */
+uint64_t bench_timer_spin(const struct operation *operation, unsigned rounds);
+uint64_t bench_timer_wfi(const struct operation *operation, unsigned rounds);
 
 /* Interrupts from CPU to CPU other than by ipi_send(); the same contract. */
 struct bench_messages {
@@ -32,7 +33,10 @@ void bench_read32(uint64_t addr);
 
 /* Of the architecture: operations that take their turn, and the one without a name behind them. */
 const struct operation *bench_operations(void);
-/* Its bench_arch.h has now(): ns, to the instruction, from ticks of tick_ns. */
+/*
+ * Its bench_arch.h has now(): ns, to the instruction, from ticks of tick_ns; and begin_tick(): wait until as much of a
+ * tick has passed as always, when it matters for a timer that is set then.
+ */
 extern uint64_t tick_ns;
 extern uint64_t entered_at; /* start.S: ticks() at the program's first instruction */
 

@@ -29,4 +29,23 @@ static inline uint64_t now(void)
     return sum - 99;
 }
 
+/* QEMU's timers are late by as much of a tick as had passed when they were set. */
+static inline void begin_tick(void)
+{
+    uint64_t skipped = now() % tick_ns * 4, at;
+
+    __asm__ volatile(".option push\n\t"
+                     ".option norvc\n\t"
+                     "la %0, 1f\n\t"
+                     "add %0, %0, %1\n\t"
+                     "jr %0\n"
+                     "1:\n\t"
+                     ".rept 100\n\t"
+                     "nop\n\t"
+                     ".endr\n\t"
+                     ".option pop"
+                     : "=&r"(at)
+                     : "r"(skipped));
+}
+
 #endif
