@@ -5,6 +5,7 @@
 #include "host.h"
 #include "lib/host.h"
 #include "lib/log.h"
+#include "mapping.h"
 #include "memory.h"
 #include "mmu.h"
 #include "percpu.h"
@@ -342,7 +343,7 @@ static int foundations(const void *fdt, uint64_t boot_cpu)
 {
     int error, unfit = machine_discover(&machine, host_machine, fdt, MACHINE_FDT_MAX);
 
-    memory_init(&machine, fdt, mmu_early_window());
+    memory_init(&machine, fdt, mapping_early_window());
     error = host_init(&machine);
     error = error ? error : percpus_alloc(boot_cpu);
     error = error ? error : mmu_start(&machine, &memory_mapped, guards, machine.cpu_count);

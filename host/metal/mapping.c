@@ -4,6 +4,56 @@
 #include "host_cpu.h"
 #include "host_layout.h"
 #include "lib/log.h"
+#include <libfdt.h>
+
+/* ---- The first tables -------------------------------------------------------------------------------------------- */
+
+#define EARLY_SIZE MIB(2)
+#define EARLY_TABLES 10U /* the root; for each of the image, the device tree's begin and its end at most three levels */
+
+static uint64_t early_tables[EARLY_TABLES][512] __attribute__((section(".bss.once"), aligned(4096)));
+
+static void early_map(const struct early_format *format, unsigned *used, uint64_t addr)
+{
+    uint64_t *table = early_tables[0];
+
+    for (unsigned shift = 12 + 9 * (format->levels - 1); shift > 21; shift -= 9) {
+        uint64_t *entry = &table[addr >> shift & 511U];
+
+        if (*entry == 0) {
+            *entry = address_of(early_tables[(*used)++]) >> format->shift | format->table;
+        }
+        table = (uint64_t *)(uintptr_t)((*entry & ~format->table) << format->shift);
+    }
+    table[addr >> 21 & 511U] = (addr & ~(EARLY_SIZE - 1)) >> format->shift | format->leaf;
+}
+
+uint64_t mapping_early(const struct early_format *format, const void *fdt)
+{
+    uint64_t at = address_of(fdt), size;
+    unsigned used = 1;
+
+    if (at == 0 || at % 8 != 0 || fdt_magic(fdt) != FDT_MAGIC) {
+        return 0;
+    }
+    size = fdt_totalsize(fdt);
+    if (size > MACHINE_FDT_MAX || size == 0) {
+        return 0;
+    }
+    early_map(format, &used, address_of(image_start));
+    early_map(format, &used, at);
+    early_map(format, &used, at + size - 1);
+    return address_of(early_tables);
+}
+
+struct range mapping_early_window(void)
+{
+    uint64_t base = address_of(image_start) & ~(EARLY_SIZE - 1);
+
+    return (struct range){base, base + EARLY_SIZE};
+}
+
+/* ---- The final ones ---------------------------------------------------------------------------------------------- */
 
 static int map(struct pagetable *table, uint64_t base, uint64_t end, uint32_t flags)
 {

@@ -6,6 +6,22 @@
 #include "machine.h"
 #include "mem/pagetable.h"
 
+/* The tables that do until the final one is made, with translation off. */
+struct early_format {
+    unsigned levels;      /* at most 5, each of 9 bits; the last but one maps 2 MiB, the last isn't used */
+    unsigned shift;       /* an entry has its address that much further right, */
+    uint64_t table, leaf; /* beside these */
+};
+
+/*
+ * Tables that map no more than the image and the device tree, by 2 MiB, all rights; their root. 0: there is no device
+ * tree, or it is too long. Once.
+ */
+uint64_t mapping_early(const struct early_format *format, const void *fdt);
+
+/* The RAM around the image that mapping_early() has mapped. */
+struct range mapping_early_window(void);
+
 /*
  * An address with all the bits that what there is to map has: as wide as the highest, though it may reach a little
  * farther.

@@ -5,7 +5,6 @@
 #include "host_cpu.h"
 #include "host_layout.h"
 #include "mapping.h"
-#include <libfdt.h>
 
 #define TCR_EL2_RES1 (UINT64_C(1) << 31 | UINT64_C(1) << 23)
 #define TCR_EL2_PS(range) ((uint64_t)(range) << 16)
@@ -20,6 +19,8 @@
 #define SCTLR_EL2_WXN (UINT64_C(1) << 19)
 #define SCTLR_EL2_ON (SCTLR_EL2_RES1 | SCTLR_EL2_M | SCTLR_EL2_C | SCTLR_EL2_SA | SCTLR_EL2_I)
 
+#define EARLY_BITS 48U
+
 struct mmu_regs mmu_boot;
 
 static uint64_t mmu_tcr(unsigned input_bits)
@@ -29,64 +30,23 @@ static uint64_t mmu_tcr(unsigned input_bits)
     return TCR_EL2_RES1 | TCR_EL2_PS(range > 5 ? 5 : range) | TCR_EL2_WALKS | TCR_EL2_T0SZ(input_bits);
 }
 
-/* ---- The first table, made with the MMU off ------------------------------------------------------------------ */
-
-#define EARLY_BITS 48U
-#define EARLY_TABLES 7U /* the root, and two levels for each of: the image, the device tree's begin, its end */
-#define EARLY_TABLE UINT64_C(3)
-#define EARLY_BLOCK UINT64_C(0x745) /* valid, AF, inner shareable, AttrIndx 1, AP[1] (RES1) */
-
-static uint64_t early_tables[EARLY_TABLES][512] __attribute__((section(".bss.once"), aligned(4096)));
-
-static bool early_map(unsigned *used, uint64_t addr)
-{
-    uint64_t *table = early_tables[0];
-
-    for (unsigned shift = 39; shift > 21; shift -= 9) {
-        uint64_t *entry = &table[addr >> shift & 511U];
-
-        if (*entry == 0) {
-            if (*used == EARLY_TABLES) {
-                return false;
-            }
-            *entry = address_of(early_tables[(*used)++]) | EARLY_TABLE;
-        }
-        table = (uint64_t *)(uintptr_t)(*entry & ~EARLY_TABLE);
-    }
-    table[addr >> 21 & 511U] = (addr & ~(MIB(2) - 1)) | EARLY_BLOCK;
-    return true;
-}
-
 bool mmu_early(const void *fdt)
 {
-    uint64_t at = address_of(fdt), size;
-    unsigned used = 1;
+    static const struct early_format format = {
+        .levels = 4,
+        .table = 3,
+        .leaf = 0x745, /* valid, AF, inner shareable, AttrIndx 1, AP[1] (RES1) */
+    };
+    uint64_t root = address_of(fdt) >> EARLY_BITS == 0 ? mapping_early(&format, fdt) : 0;
 
-    if (at == 0 || at % 8 != 0 || at >> EARLY_BITS || fdt_magic(fdt) != FDT_MAGIC) {
-        return false;
-    }
-    size = fdt_totalsize(fdt);
-    if (size > MACHINE_FDT_MAX || size == 0 || !early_map(&used, address_of(image_start)) || !early_map(&used, at) ||
-        !early_map(&used, at + size - 1)) {
-        return false;
-    }
     mmu_boot = (struct mmu_regs){
-        .ttbr = address_of(early_tables),
+        .ttbr = root,
         .tcr = mmu_tcr(EARLY_BITS),
         .mair = EL2_MAIR,
         .sctlr = SCTLR_EL2_ON,
     };
-    return true;
+    return root != 0;
 }
-
-struct range mmu_early_window(void)
-{
-    uint64_t base = address_of(image_start) & ~(MIB(2) - 1);
-
-    return (struct range){base, base + MIB(2)};
-}
-
-/* ---- The final one --------------------------------------------------------------------------------------------- */
 
 static unsigned bits_for(uint64_t end)
 {

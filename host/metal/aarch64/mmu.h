@@ -15,14 +15,8 @@ extern struct mmu_regs mmu_boot;
 
 void mmu_switch(const struct mmu_regs *regs);
 
-/*
- * With the MMU off: a table that maps no more than the image and the device tree, by 2 MiB blocks, all rights, into
- * mmu_boot. False: there is no device tree, or it is too long.
- */
+/* With the MMU off: mapping_early()'s tables, into mmu_boot. False: there are none. */
 bool mmu_early(const void *fdt);
-
-/* The RAM around the image that mmu_early() has mapped. */
-struct range mmu_early_window(void);
 
 /*
  * Make the final table (mapping.h has what is in it) and use it. AXVM_ENOMEM, AXVM_EINVAL.

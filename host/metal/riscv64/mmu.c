@@ -5,13 +5,13 @@
 #include "host_layout.h"
 #include "lib/log.h"
 #include "mapping.h"
-#include <libfdt.h>
 
 /* satp (Privileged 1.13, 12.1.11): Sv39 is 8, Sv48 9, Sv57 10 */
 #define SATP(levels, root) ((uint64_t)((levels) + 5U) << 60 | (root) >> AXVM_PAGE_SHIFT)
 
 /* Sv39 has 39 bits, of which the lower half is ours; each further level has 9 more. */
 #define SV39_BITS 38U
+#define MAX_LEVELS 5U
 
 struct mmu_regs mmu_boot;
 
@@ -20,58 +20,21 @@ static unsigned bits_for(uint64_t end)
     return end <= UINT64_C(1) << SV39_BITS ? SV39_BITS : 64 - (unsigned)__builtin_clzll(end - 1);
 }
 
-/* ---- The first table, made with translation off ---------------------------------------------------------------- */
-
-#define EARLY_MAX_LEVELS 5U
-#define EARLY_TABLES 10U /* the root; for each of image, begin and end of the device tree at most three levels */
-#define EARLY_TABLE UINT64_C(0x01) /* V */
-#define EARLY_LEAF UINT64_C(0xef)  /* D, A, G, X, W, R, V */
-
-static uint64_t early_tables[EARLY_TABLES][512] __attribute__((section(".bss.once"), aligned(4096)));
-
-static bool early_map(unsigned *used, unsigned levels, uint64_t addr)
-{
-    uint64_t *table = early_tables[0];
-
-    for (unsigned shift = 12 + 9 * (levels - 1); shift > 21; shift -= 9) {
-        uint64_t *entry = &table[addr >> shift & 511U];
-
-        if (*entry == 0) {
-            if (*used == EARLY_TABLES) {
-                return false;
-            }
-            *entry = address_of(early_tables[(*used)++]) >> 2 | EARLY_TABLE;
-        }
-        table = (uint64_t *)(uintptr_t)((*entry & ~EARLY_TABLE) << 2);
-    }
-    table[addr >> 21 & 511U] = (addr & ~(MIB(2) - 1)) >> 2 | EARLY_LEAF;
-    return true;
-}
-
 bool mmu_early(const void *fdt)
 {
-    uint64_t image = address_of(image_start), at = address_of(fdt), size;
-    unsigned used = 1, levels;
+    uint64_t image = address_of(image_start);
+    unsigned bits = bits_for((image | address_of(fdt)) + MACHINE_FDT_MAX);
+    struct early_format format = {
+        .levels = 3 + (bits - SV39_BITS + 8) / 9,
+        .shift = 2,
+        .table = 0x01, /* V */
+        .leaf = 0xef,  /* D, A, G, X, W, R, V */
+    };
+    uint64_t root = image % MIB(2) == 0 && format.levels <= MAX_LEVELS ? mapping_early(&format, fdt) : 0;
 
-    if (image % MIB(2) != 0 || at == 0 || at % 8 != 0 || fdt_magic(fdt) != FDT_MAGIC) {
-        return false;
-    }
-    size = fdt_totalsize(fdt);
-    levels = 3 + (bits_for((image | at) + MACHINE_FDT_MAX) - SV39_BITS + 8) / 9;
-    if (size > MACHINE_FDT_MAX || size == 0 || levels > EARLY_MAX_LEVELS || !early_map(&used, levels, image) ||
-        !early_map(&used, levels, at) || !early_map(&used, levels, at + size - 1)) {
-        return false;
-    }
-    mmu_boot.satp = SATP(levels, address_of(early_tables));
-    return true;
+    mmu_boot.satp = SATP(format.levels, root);
+    return root != 0;
 }
-
-struct range mmu_early_window(void)
-{
-    return (struct range){address_of(image_start), address_of(image_start) + MIB(2)};
-}
-
-/* ---- The final one --------------------------------------------------------------------------------------------- */
 
 int mmu_start(const struct machine *machine, const struct ranges *ram, const uint64_t *guards, unsigned guard_count)
 {
