@@ -4,12 +4,14 @@
 #include "host_cpu.h"
 #include "host_layout.h"
 #include "lib/log.h"
+#include "mmu.h"
 #include <libfdt.h>
 
 /* ---- The first tables -------------------------------------------------------------------------------------------- */
 
 #define EARLY_SIZE MIB(2)
-#define EARLY_TABLES 10U /* the root; for each of the image, the device tree's begin and its end at most three levels */
+/* The root; for each of the image, the device tree's begin and its end all levels between it and the last. */
+#define EARLY_TABLES (1 + 3 * (MMU_LEVELS - 2))
 
 static uint64_t early_tables[EARLY_TABLES][512] __attribute__((section(".bss.once"), aligned(4096)));
 

@@ -8,7 +8,7 @@
 
 /* The tables that do until the final one is made, with translation off. */
 struct early_format {
-    unsigned levels;      /* at most 5, each of 9 bits; the last but one maps 2 MiB, the last isn't used */
+    unsigned levels;      /* at most MMU_LEVELS, each of 9 bits; the last but one maps 2 MiB, the last isn't used */
     unsigned shift;       /* an entry has its address that much further right, */
     uint64_t table, leaf; /* beside these */
 };

@@ -33,7 +33,7 @@ static uint64_t mmu_tcr(unsigned input_bits)
 bool mmu_early(const void *fdt)
 {
     static const struct early_format format = {
-        .levels = 4,
+        .levels = MMU_LEVELS,
         .table = 3,
         .leaf = 0x745, /* valid, AF, inner shareable, AttrIndx 1, AP[1] (RES1) */
     };

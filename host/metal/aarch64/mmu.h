@@ -5,6 +5,8 @@
 
 #include "machine.h"
 
+#define MMU_LEVELS 4U /* of tables, at most */
+
 /* What mmu_load (entry.S) puts into the registers; it knows the order. */
 struct mmu_regs {
     uint64_t ttbr, tcr, mair, sctlr;

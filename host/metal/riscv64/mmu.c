@@ -11,7 +11,6 @@
 
 /* Sv39 has 39 bits, of which the lower half is ours; each further level has 9 more. */
 #define SV39_BITS 38U
-#define MAX_LEVELS 5U
 
 struct mmu_regs mmu_boot;
 
@@ -30,7 +29,7 @@ bool mmu_early(const void *fdt)
         .table = 0x01, /* V */
         .leaf = 0xef,  /* D, A, G, X, W, R, V */
     };
-    uint64_t root = image % MIB(2) == 0 && format.levels <= MAX_LEVELS ? mapping_early(&format, fdt) : 0;
+    uint64_t root = image % MIB(2) == 0 && format.levels <= MMU_LEVELS ? mapping_early(&format, fdt) : 0;
 
     mmu_boot.satp = SATP(format.levels, root);
     return root != 0;

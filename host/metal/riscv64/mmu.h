@@ -5,6 +5,8 @@
 
 #include "machine.h"
 
+#define MMU_LEVELS 5U /* of tables, at most */
+
 /* What mmu_switch (entry.S) puts into the registers. */
 struct mmu_regs {
     uint64_t satp;
