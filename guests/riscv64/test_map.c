@@ -122,14 +122,16 @@ void test_far(void)
     }
 }
 
-/* ---- unreadable: instructions that can be fetched, not read, do with a device what others do ---- */
+/* ---- unreadable: instructions that can be fetched, not read, trap as others do ---- */
 
-/* lw a0, (a0); c.lw a0, (a0); lw a0, (a0); each with a return */
+/* lw a0, (a0); c.lw a0, (a0); lw a0, (a0); hfence.vvma; wfi; each with a return */
 static const uint16_t program[] __attribute__((aligned(4))) = {
-    0x2503, 0x0005, 0x8082, 0x4108, 0x8082, 0x2503, 0x0005, 0x8082,
+    0x2503, 0x0005, 0x8082, 0x4108, 0x8082, 0x2503, 0x0005, 0x8082, 0x0073, 0x2200, 0x8082, 0x0073, 0x1050, 0x8082,
 };
 #define C_LW 3
 #define LW_ACROSS 5 /* its halves are in two words */
+#define HFENCE_VVMA 8
+#define WFI 11
 
 static uint64_t call(uint64_t code, uint64_t a0)
 {
@@ -150,4 +152,8 @@ void test_unreadable(void)
     check_equal(call(code, alarm), 0x12345678);
     check_equal(call(code + 2 * C_LW, alarm), 0x12345678);
     check_equal(call(code + 2 * LW_ACROSS, alarm), 0x12345678);
+    check_equal(run_at(code + 2 * HFENCE_VVMA).cause, CAUSE_ILLEGAL);
+    (void)sbi(SBI_TIME, 0, 0);
+    csr_set(sie, UINT64_C(1) << IRQ_TIMER);
+    check(!run_at(code + 2 * WFI).happened);
 }

@@ -32,6 +32,14 @@ int rv64_wait(struct rv64_vcpu *v)
 
 /* ---- Exceptions -------------------------------------------------------------------------------------------------- */
 
+/* From a page for execution only, maybe. What trapped is known by its cause: the registers of the trap don't matter. */
+static __attribute__((noinline)) bool fetch_again(uint64_t pc, uint32_t *insn)
+{
+    const struct rv64_fault fault = rv64_cpu_fault();
+
+    return rv64_cpu_fetch_again(pc, &fault, insn);
+}
+
 /*
  * What the hypervisor forbids the guest (18.6.1): WFI, to give the pCPU to others; and what the guest's CPU, which has
  * no hypervisor extension, doesn't have at all. stval may have the instruction or zero, and in QEMU 7.2 also an earlier
@@ -42,7 +50,7 @@ static int virtual_instruction(struct rv64_vcpu *v, uint64_t cause)
     uint32_t insn;
 
     (void)cause;
-    if (!rv64_cpu_fetch(v->frame.pc, &insn)) {
+    if (!rv64_cpu_fetch(v->frame.pc, &insn) && !fetch_again(v->frame.pc, &insn)) {
         return rv64_retry(v, CAUSE_FETCH_GUEST_PAGE, v->frame.pc);
     }
     v->base.stats.others++;
