@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The metal host from its first C function to the loop that each pCPU ends in. */
+#include "core/arch.h"
 #include "core/bundle.h"
 #include "crc32.h"
 #include "host.h"
@@ -222,6 +223,10 @@ static void vms_add(void)
     }
     if (bundle_open(&bundle, (const void *)(uintptr_t)machine.initrd.base, machine.initrd.end - machine.initrd.base) !=
         AXVM_OK) {
+        return;
+    }
+    if (strcmp(bundle.arch, host_arch->name) != 0) {
+        log_error("the bundle is for %s, this machine is %s", bundle.arch, host_arch->name);
         return;
     }
     count = vms_read(boots);

@@ -57,6 +57,18 @@ def test_says_that_the_bundle_is_bad_and_stops(start, tmp_path, arch, make):
     assert "test guest" not in machine.log
 
 
+# A flat kernel doesn't tell what it is for; the bundle does.
+@pytest.mark.parametrize("arch, other", by_arch({"aarch64": {"riscv64": ["riscv64"]},
+                                                 "riscv64": {"aarch64": ["aarch64"]}}))
+def test_says_that_the_bundle_is_for_another_architecture_and_stops(start, tmp_path, arch, other):
+    (tmp_path / "flat.img").write_bytes(bytes(4096))
+    (tmp_path / "vm.toml").write_text('[base]\nname = "flat"\n[kernel]\nkernel_path = "flat.img"\nmemory = "16M"\n')
+    axvm("pack", "--arch", other, "-o", tmp_path / "vms.bundle", tmp_path / "vm.toml", check=True)
+    machine = start.command(arch.qemu_command(tmp_path, tmp_path / "vms.bundle"))
+    machine.expect(f"axvm: error: .*bundle.* {other}.* {arch.name}")
+    assert "0 VMs" in machine.expect_end()
+
+
 # The command line would refuse it; so the image is damaged in the bundle.
 def test_a_vm_with_a_bad_image_doesnt_keep_a_good_one_from_running(start, tmp_path, arch):
     bundle = pack(tmp_path, arch.guest_vm(tmp_path, arch.calls, "bad", kernel_path=arch.guest("test.elf")),
