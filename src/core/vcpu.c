@@ -75,8 +75,11 @@ void vcpu_unclaim(struct axvm_vcpu *vcpu, uint32_t was)
     }
 }
 
+/* A VM may be suspended while its guest asks for this: the vCPU then starts when the VM is resumed. */
 static int power_on_locked(struct axvm_vcpu *vcpu, gpa_t entry, uint64_t arg)
 {
+    enum axvm_state state = axvm_state(vcpu->vm);
+
     switch (atomic_load_explicit(&vcpu->power, memory_order_acquire)) {
     case VCPU_ON:
         return AXVM_EEXIST;
@@ -85,7 +88,7 @@ static int power_on_locked(struct axvm_vcpu *vcpu, gpa_t entry, uint64_t arg)
     default:
         break;
     }
-    if (axvm_state(vcpu->vm) != AXVM_STATE_RUNNING) {
+    if (state != AXVM_STATE_RUNNING && state != AXVM_STATE_SUSPENDED) {
         return AXVM_EBADSTATE;
     }
     vcpu->start_entry = entry;

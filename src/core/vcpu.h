@@ -87,7 +87,7 @@ struct axvm_vcpu *vcpu_by_phys_id(struct axvm *vm, uint64_t phys_id);
 
 /*
  * Power a vCPU on (any vCPU's pCPU may call): it starts at `entry` with `arg` as the guest ABI says. AXVM_EEXIST: it is
- * on; AXVM_EBUSY: somebody else is just starting it; AXVM_EBADSTATE: the VM isn't running.
+ * on; AXVM_EBUSY: somebody else is just starting it; AXVM_EBADSTATE: the VM is at its end.
  */
 int vcpu_power_on(struct axvm_vcpu *vcpu, gpa_t entry, uint64_t arg);
 

@@ -453,18 +453,37 @@ static void test_a_start_after_the_end_leaves_the_target_off(void **state)
     assert_int_equal(vm->vcpus[1]->power, VCPU_OFF);
 }
 
+static int (*leave_running)(struct axvm *vm);
+
 static void guest_starts_late(void)
 {
     machine_pcpu(1);
-    assert_int_equal(axvm_suspend(the_vm), 0);
+    assert_int_equal(leave_running(the_vm), 0);
     machine_pcpu(0);
-    firmware->make(start(1, 0, 0));
+    firmware->make(start(1, 0, 0x77));
 }
 
-static void test_a_start_while_the_vm_leaves_the_running_state_fails(void **state)
+/* The guest is not to notice that it was suspended meanwhile. */
+static void test_a_start_while_the_vm_is_suspended_comes_with_its_resume(void **state)
 {
     (void)state;
     the_vm = machine_vm(2, NULL);
+    leave_running = axvm_suspend;
+    assert_int_equal(machine_run(the_vm, 0, guest_starts_late).kind, AXVM_EXIT_CPU_UP);
+    assert_int_equal(firmware->error(the_vm, 0), 0);
+    machine_pcpu(1);
+    assert_int_equal(machine_run(the_vm, 1, NULL).kind, AXVM_EXIT_STOPPED);
+    assert_int_equal(axvm_resume(the_vm), 0);
+    assert_true(axvm_vcpu_runnable(the_vm, 1));
+    run(the_vm, 1);
+    assert_int_equal(firmware->argument(the_vm, 1), 0x77);
+}
+
+static void test_a_start_while_the_vm_stops_fails(void **state)
+{
+    (void)state;
+    the_vm = machine_vm(2, NULL);
+    leave_running = axvm_shutdown;
     assert_int_equal(machine_run(the_vm, 0, guest_starts_late).kind, AXVM_EXIT_STOPPED);
     assert_int_equal(firmware->error(the_vm, 0), firmware->cannot_now);
     assert_int_equal(the_vm->vcpus[1]->power, VCPU_OFF);
@@ -488,7 +507,8 @@ int main(void)
         ALL(test_shutdown_and_reboot_stop_the_vm),
         ALL(test_of_two_that_end_the_system_the_first_decides),
         ALL(test_a_start_after_the_end_leaves_the_target_off),
-        ALL(test_a_start_while_the_vm_leaves_the_running_state_fails),
+        ALL(test_a_start_while_the_vm_is_suspended_comes_with_its_resume),
+        ALL(test_a_start_while_the_vm_stops_fails),
     };
 
     return cmocka_run_group_tests_name("power", tests, NULL, NULL);

@@ -583,7 +583,7 @@ static void powering_on_what_is_on_or_starting_is_refused_without_a_word(void **
     assert_int_equal(fake_vcpu(vm, 1)->entry.v, 0x4000);
     assert_int_equal(vcpu_power_on(vm->vcpus[1], gpa(0x5000), 2), AXVM_EEXIST);
     assert_int_equal(fake_hal_log_lines(AXVM_LOG_ERROR), 0);
-    assert_int_equal(axvm_suspend(vm), AXVM_OK);
+    assert_int_equal(axvm_shutdown(vm), AXVM_OK);
     vcpu_power_off(vm->vcpus[1]);
     assert_int_equal(vcpu_power_on(vm->vcpus[1], gpa(0x5000), 2), AXVM_EBADSTATE);
     fake_vm_end(vm);
