@@ -53,6 +53,9 @@ int sched_add(struct sched_vm *vm, const struct axvm_config *config)
     if (sched_find(vm->id)) {
         return fail(AXVM_EEXIST, "vm %s: its id %u is %s's already", vm->name, vm->id, sched_find(vm->id)->name);
     }
+    if (config->cpu_num == 0) { /* no pCPU would be the one that creates it, and all others wait for it */
+        return fail(AXVM_EINVAL, "vm %s: it has no vCPU", vm->name);
+    }
     vm->task_count = config->cpu_num < AXVM_MAX_VCPUS ? config->cpu_num : AXVM_MAX_VCPUS;
     for (uint32_t i = 0; i < vm->task_count; i++) {
         uint64_t allowed = i < config->phys_cpu_sets_count ? config->phys_cpu_sets[i] : UINT64_MAX;

@@ -414,6 +414,18 @@ static void a_vm_that_fits_nowhere_is_refused_by_name(void **state)
     assert_null(sched_vm(1));
 }
 
+static void a_vm_without_vcpus_is_not_waited_for(void **state)
+{
+    (void)state;
+    begin(1);
+    assert_null(make(0, "none", 0, NULL, 0));
+    assert_non_null(strstr(logged, "vm none: it has no vCPU"));
+    assert_non_null(make(1, "good", 1, NULL, 0));
+    sched_place();
+    boot(&vms[1].vm);
+    assert_true(sched_step(&queues_[0]));
+}
+
 static void an_id_is_taken_once(void **state)
 {
     struct axvm_config config = {.cpu_num = 1};
@@ -1077,6 +1089,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(free_vcpus_spread_and_pinned_ones_go_first),
         cmocka_unit_test(a_vm_that_fits_nowhere_is_refused_by_name),
+        cmocka_unit_test(a_vm_without_vcpus_is_not_waited_for),
         cmocka_unit_test(an_id_is_taken_once),
         cmocka_unit_test(a_lone_vcpu_has_no_tick_and_is_told_so),
         cmocka_unit_test_setup(ready_vcpus_take_turns_by_slices, two_on_one),
