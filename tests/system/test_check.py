@@ -421,6 +421,24 @@ def test_a_damaged_bundle_is_refused_and_nothing_worse(vm):
         assert result.stderr.startswith("axvm: bundle: "), number
 
 
+def seal(data, at):
+    """A bundle whose head was changed, with the head's checksum, which is `at` that offset, right again."""
+    head = data[:at] + bytes(4) + data[at + 4:int.from_bytes(data[4:8], "big")]
+    return data[:at] + zlib.crc32(head).to_bytes(4, "big") + data[at + 4:]
+
+
+def test_control_characters_of_a_bundle_do_not_reach_the_terminal(vm):
+    axvm("pack", "-o", vm / "bundle", vm / "vm.toml")
+    good = (vm / "bundle").read_bytes()
+    at = next(at for at in range(0, 4096, 4) if seal(good, at) == good)
+    for name in [b"aarch64\0", b"cpu_num\0"]:
+        assert good.count(name) == 1
+        (vm / "bundle").write_bytes(seal(good.replace(name, b"\x1b[31mx\x7f\0"), at))
+        result = axvm("show", vm / "bundle")
+        assert "?[31mx?" in result.stdout + result.stderr
+        assert not re.search("[\x1b\x7f]", result.stdout + result.stderr)
+
+
 def test_what_is_not_there_cannot_be_shown(tmp_path):
     result = axvm("show", tmp_path / "bundle")
     assert result.returncode == 1

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define LINE_MAX_SHOWN 160
+#define COMPLAINT_MAX 8192 /* a path has 4096 at most */
 
 struct entry {
     enum diag_level level;
@@ -57,13 +58,12 @@ static int by_place(const void *left, const void *right)
     return order ? order : by_number(a->order, b->order);
 }
 
-/* A file may contain anything, a terminal obeys control characters. */
-static void print_clean(const char *text, size_t length)
+void print_clean(FILE *to, const char *text, size_t length)
 {
     for (size_t i = 0; i < length; i++) {
         unsigned char c = (unsigned char)text[i];
 
-        fputc((c < ' ' && c != '\t') || c == 0x7f ? '?' : c, stderr);
+        fputc((c < ' ' && c != '\t') || c == 0x7f ? '?' : c, to);
     }
 }
 
@@ -109,14 +109,14 @@ static void print_entry(const struct entry *entry)
     } else {
         fprintf(stderr, "%s:%u:%u: %s: ", entry->source->path, entry->at.line, entry->at.column, level);
     }
-    print_clean(entry->text, strlen(entry->text));
+    print_clean(stderr, entry->text, strlen(entry->text));
     fputc('\n', stderr);
     line = entry->at.line ? find_line(entry->source, entry->at.line, &length) : NULL;
     if (!line || !length || length > LINE_MAX_SHOWN) {
         return;
     }
     fputs("    ", stderr);
-    print_clean(line, length);
+    print_clean(stderr, line, length);
     fputs("\n    ", stderr);
     print_caret(line, length, entry->at.column);
 }
@@ -136,11 +136,13 @@ void diag_print(void)
 
 void complain(const char *format, ...)
 {
+    char text[COMPLAINT_MAX];
     va_list args;
 
-    fputs("axvm: ", stderr);
     va_start(args, format);
-    vfprintf(stderr, format, args);
+    vsnprintf(text, sizeof(text), format, args);
     va_end(args);
+    fputs("axvm: ", stderr);
+    print_clean(stderr, text, strlen(text));
     fputc('\n', stderr);
 }

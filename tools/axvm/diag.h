@@ -5,6 +5,8 @@
 
 #include "toml.h"
 
+#include <stdio.h>
+
 /* A text file that diagnostics point into. */
 struct source {
     const char *path;
@@ -27,6 +29,9 @@ unsigned diag_errors(void);
 
 /* Print all to stderr: "file:line:col: error: text", the line, and a caret below the column. */
 void diag_print(void);
+
+/* A file may contain anything, a terminal obeys control characters: they are printed as question marks, but tabs. */
+void print_clean(FILE *to, const char *text, size_t length);
 
 /* A message that is about no place in a file: "axvm: text" on stderr. */
 __attribute__((format(printf, 1, 2))) void complain(const char *format, ...);

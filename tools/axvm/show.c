@@ -3,6 +3,7 @@
 #include "command.h"
 #include "core/bundle.h"
 #include "core/config_schema.h"
+#include "diag.h"
 #include "files.h"
 #include "util.h"
 
@@ -133,8 +134,9 @@ static bool show(const struct bundle *bundle)
 {
     bool good = true;
 
-    printf("# bundle of %u VM%s for %s, %zu bytes\n", bundle->vm_count, bundle->vm_count == 1 ? "" : "s", bundle->arch,
-           bundle->size);
+    printf("# bundle of %u VM%s for ", bundle->vm_count, bundle->vm_count == 1 ? "" : "s");
+    print_clean(stdout, bundle->arch, strlen(bundle->arch));
+    printf(", %zu bytes\n", bundle->size);
     for (unsigned i = 0; i < bundle->vm_count; i++) {
         struct bundle_image images[AXVM_IMAGE_COUNT];
         struct axvm_config config;
