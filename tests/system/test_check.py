@@ -119,6 +119,14 @@ def test_the_caret_counts_characters_and_keeps_tabs(tmp_path):
     assert caret == "    \t" + " " * (column - 2) + "^"
 
 
+def test_lines_may_end_with_carriage_returns(tmp_path):
+    (tmp_path / "vm.toml").write_bytes(b"[base]\r\ncpu_num = -1\r\n")
+    result = axvm("check", "vm.toml", cwd=tmp_path)
+    assert result.stderr.endswith("vm.toml:2:11: error: cpu_num: -1 is negative\n"
+                                  "    cpu_num = -1\n"
+                                  "              ^\n")
+
+
 def test_control_characters_do_not_reach_the_terminal(tmp_path):
     (tmp_path / "vm.toml").write_bytes(b'[base]\nname = "\x1b[31m"\n[ke\x1brnel]\n')
     result = axvm("check", "vm.toml", cwd=tmp_path)

@@ -81,6 +81,7 @@ static const char *find_line(const struct source *source, unsigned line, size_t 
     }
     stop = memchr(at, '\n', (size_t)(end - at));
     *length = (size_t)((stop ? stop : end) - at);
+    *length -= *length > 0 && at[*length - 1] == '\r';
     return at;
 }
 
