@@ -315,6 +315,10 @@ int host_init(const struct machine *machine)
 {
     hal_metal.tick_hz = machine->timer_hz ? machine->timer_hz : timer_frequency();
     hal_metal.pcpu_count = machine->cpu_count;
+    if (machine->problem) { /* which is to be said, though the library may lack something */
+        hal_metal.tick_hz = hal_metal.tick_hz ? hal_metal.tick_hz : 1;
+        hal_metal.pcpu_count = hal_metal.pcpu_count ? hal_metal.pcpu_count : 1;
+    }
     hal_metal.isa = machine->isa;
     rtc = machine->rtc;
     hal_metal.guest_file = host_guest_file;

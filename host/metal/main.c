@@ -30,6 +30,7 @@ static struct machine machine;
 static struct bundle bundle;
 static struct percpu *starter; /* the boot pCPU, which waits for the others */
 static uint64_t guards[AXVM_MAX_PCPUS];
+static unsigned guard_count;
 static _Atomic bool vms_placed; /* the pCPUs may create the VMs and begin */
 
 /* ---- pCPUs ----------------------------------------------------------------------------------------------------- */
@@ -42,7 +43,7 @@ static void percpu_set(unsigned id, uint64_t area)
     cpu->id = id;
     cpu->cpu_id = machine.cpu_id[id];
     percpus[id] = cpu;
-    guards[id] = area;
+    guards[guard_count++] = area;
 }
 
 /* Give each pCPU its memory: the boot pCPU has its own, in the image. */
@@ -341,8 +342,8 @@ static void banner(void)
 }
 
 /*
- * Memory, mapping and console, as far as the machine has them. What is wrong is in the log, which the console then
- * shows.
+ * Memory, mapping and console, as far as the machine has them: also of one that can't be used. What is wrong is in the
+ * log, which the console then shows.
  */
 static int foundations(const void *fdt, uint64_t boot_cpu)
 {
@@ -350,8 +351,11 @@ static int foundations(const void *fdt, uint64_t boot_cpu)
 
     memory_init(&machine, fdt, mapping_early_window());
     error = host_init(&machine);
-    error = error ? error : percpus_alloc(boot_cpu);
-    error = error ? error : mmu_start(&machine, &memory_mapped, guards, machine.cpu_count);
+    if (error) {
+        return error;
+    }
+    unfit = unfit ? fail(unfit, "this machine can't be used: %s", machine.problem) : percpus_alloc(boot_cpu);
+    error = mmu_start(&machine, &memory_mapped, guards, guard_count);
     if (error) {
         return error;
     }
@@ -359,7 +363,7 @@ static int foundations(const void *fdt, uint64_t boot_cpu)
     if (machine.uart.regs.base != machine.uart.regs.end) {
         host_console_start(&machine);
     }
-    return unfit ? fail(unfit, "this machine can't be used: %s", machine.problem) : AXVM_OK;
+    return unfit;
 }
 
 /* With the MMU on, but no more mapped than the image and the device tree (entry.S). */

@@ -75,6 +75,12 @@ def test_extensions_may_be_a_list(start, tmp_path, arch):
     assert shell.run("nproc") == "2"
 
 
+# One that Linux, say, could use.
+def test_says_that_the_hypervisor_extension_is_missing(start, tmp_path, arch):
+    machine = start(arch.guest_vm(tmp_path, "smp"), qemu_args=harts("h=false"))
+    machine.expect("axvm: error: this machine can't be used: .* no hart with the hypervisor extension")
+
+
 # ---- Svpbmt ----
 
 
