@@ -12,12 +12,6 @@
 #define ROOT 0 /* offset of the root node */
 #define NAME_MAX_SIZE 64U
 
-/*
- * A user's tree with more names of properties than this is none (a large SoC's has 20 KiB): for each property, libfdt
- * looks for the end of the name as far as the end of all names.
- */
-#define STRINGS_MAX KIB(64)
-
 static int finish(const struct axvm *vm, int error, size_t size)
 {
     if (error == -FDT_ERR_NOSPACE) {
@@ -266,9 +260,6 @@ static int set_memory(const struct axvm *vm, void *fdt)
     int size_cells = fdt_size_cells(fdt, ROOT);
     int error = 0;
 
-    if (address_cells < 1 || address_cells > 2 || size_cells < 1 || size_cells > 2) {
-        return -FDT_ERR_BADNCELLS;
-    }
     for (unsigned i = vm->region_count; i > 0 && error == 0; i--) {
         const struct axvm_memory_region *region = &vm->regions[i - 1].region;
 
@@ -368,9 +359,6 @@ static int remove_foreign_cpus(struct cpu_filter *filter, void *fdt, int cpus)
     int removed, map;
 
     filter->address_cells = fdt_address_cells(fdt, cpus);
-    if (filter->address_cells < 1 || filter->address_cells > 2) {
-        return -FDT_ERR_BADNCELLS;
-    }
     removed = remove_subnodes(fdt, cpus, is_foreign_cpu, filter);
     if (removed <= 0) {
         return removed;
@@ -393,17 +381,9 @@ static int limit_cpus(struct axvm *vm, void *fdt)
     return error;
 }
 
-static int check(const void *dtb, size_t size)
-{
-    if (size >= sizeof(struct fdt_header) && fdt_size_dt_strings(dtb) > STRINGS_MAX) {
-        return -FDT_ERR_BADSTRUCTURE;
-    }
-    return fdt_check_sound(dtb, size);
-}
-
 int guest_fdt_patch(struct axvm *vm, const void *dtb, size_t dtb_size, void *buffer, size_t size)
 {
-    int error = check(dtb, dtb_size);
+    int error = fdt_check_guest(dtb, dtb_size);
 
     error = error != 0 ? error : fdt_open_into(dtb, buffer, size < INT_MAX ? (int)size : INT_MAX);
     error = error != 0 ? error : limit_cpus(vm, buffer);

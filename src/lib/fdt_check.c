@@ -1,11 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "lib/fdt_check.h"
 
+#include <axvm/types.h>
 #include <libfdt.h>
 #include <stdbool.h>
 
 #define DEPTH_MAX 64
 #define VERSION_MIN 17U
+
+/*
+ * A guest's tree with more names of properties than this is none (a large SoC's has 20 KiB): for each property, libfdt
+ * looks for the end of the name as far as the end of all names.
+ */
+#define STRINGS_MAX KIB(64)
 
 /* Header and blocks lie within the buffer, and the memory reservation block ends. */
 static int check_blocks(const void *fdt, size_t size)
@@ -66,4 +73,28 @@ int fdt_check_sound(const void *fdt, size_t size)
         }
     }
     return error;
+}
+
+static bool is_cell_count(int cells)
+{
+    return cells == 1 || cells == 2;
+}
+
+static bool has_sound_cells(const void *fdt)
+{
+    int cpus = fdt_subnode_offset(fdt, 0, "cpus");
+
+    return is_cell_count(fdt_address_cells(fdt, 0)) && is_cell_count(fdt_size_cells(fdt, 0)) &&
+           (cpus < 0 || is_cell_count(fdt_address_cells(fdt, cpus)));
+}
+
+int fdt_check_guest(const void *fdt, size_t size)
+{
+    int error;
+
+    if (size >= sizeof(struct fdt_header) && fdt_size_dt_strings(fdt) > STRINGS_MAX) {
+        return -FDT_ERR_BADSTRUCTURE;
+    }
+    error = fdt_check_sound(fdt, size);
+    return error != 0 || has_sound_cells(fdt) ? error : -FDT_ERR_BADNCELLS;
 }

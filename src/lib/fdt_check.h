@@ -15,4 +15,10 @@
  */
 int fdt_check_sound(const void *fdt, size_t size);
 
+/*
+ * The same, and whether it can be brought up to date for a guest. -FDT_ERR_BADNCELLS: addresses and sizes at its root,
+ * or the ids of its CPUs, have neither one cell nor two.
+ */
+int fdt_check_guest(const void *fdt, size_t size);
+
 #endif

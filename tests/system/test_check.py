@@ -168,6 +168,17 @@ def test_refuses_what_is_not_a_file_of_reasonable_size(tmp_path):
         ".: error: cannot read .: not a regular file"]
 
 
+# As the hypervisor would, which brings it up to date.
+@pytest.mark.parametrize("node, cells", [("/", "#address-cells"), ("/", "#size-cells"), ("/cpus", "#address-cells")])
+def test_a_device_tree_that_cannot_be_brought_up_to_date_is_refused(vm, node, cells):
+    tree = vm / "mine.dtb"
+    subprocess.run(["dtc", "-O", "dtb", "-o", tree, ROOT / "tests/system/data/guest-aarch64.dts"], check=True)
+    (vm / "vm.toml").write_text((vm / "vm.toml").read_text().replace("[kernel]", '[kernel]\ndtb_path = "mine.dtb"'))
+    assert axvm("check", vm / "vm.toml").stderr == ""
+    subprocess.run(["fdtput", tree, node, cells, "3"], check=True)
+    assert "dtb_path: " in axvm("check", vm / "vm.toml").stderr
+
+
 def test_paths_are_relative_to_the_file(vm):
     assert axvm("check", vm / "vm.toml", cwd="/").stderr == ""
 

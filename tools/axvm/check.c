@@ -86,8 +86,9 @@ static bool look_at_image(enum axvm_image_kind kind, char *data, size_t size, st
         *why = "it is empty";
         return false;
     }
-    if (kind == AXVM_IMAGE_DTB && fdt_check_sound(data, size)) {
-        *why = "it is no sound device tree";
+    if (kind == AXVM_IMAGE_DTB && fdt_check_guest(data, size)) {
+        *why = fdt_check_sound(data, size) ? "it is no sound device tree"
+                                           : "its #address-cells or #size-cells are odd, or its names are too many";
         return false;
     }
     *image = (struct image){.data = (const uint8_t *)data, .size = size, .memory_size = size};
