@@ -62,6 +62,7 @@ static void ctlr_write(struct vgicv3 *gic, struct axvm_vcpu *from, uint32_t valu
             vgicv3_cpu_changed(gic->cpus[i]);
             gic->settling |= i != from->id && gic->cpus[i]->lr_used != 0 ? UINT64_C(1) << i : 0;
         }
+        vgicv3_choose_again(gic); /* for what was not forwarded nobody has been chosen */
     }
     vgicv3_unlock(gic, from);
 }

@@ -862,6 +862,23 @@ static void one_that_is_pending_again_goes_to_others(void **state)
     assert_int_equal(gic_ack(1), SPI);
 }
 
+static void who_sleeps_gets_none_that_waits_for_the_distributor(void **state)
+{
+    (void)state;
+    gicd_write(1, GICD_CTLR, 4, 0);
+    gicd_write(1, GICD_IROUTER + 8 * SPI, 8, IRM);
+    gicd_write(1, GICD_IROUTER + 8 * (SPI + 1), 8, IRM | 0xff); /* there is no such vCPU */
+    put_to_sleep(0, true);
+    gic_wire(SPI, true);
+    gic_wire(SPI + 1, true);
+    gicd_write(1, GICD_CTLR, 4, 3);
+    gic_serve_all();
+    assert_int_equal(gic_ack(1), SPI);
+    gic_wire(SPI, false);
+    gic_eoi(1, SPI);
+    assert_int_equal(gic_ack(1), SPI + 1);
+}
+
 static void who_turns_the_group_on_first_gets_what_waits(void **state)
 {
     unsigned before;
@@ -1491,6 +1508,7 @@ int main(void)
         TEST(so_of_group_0),
         TEST(who_has_turned_the_group_off_gets_none),
         TEST(one_that_is_pending_again_goes_to_others),
+        TEST(who_sleeps_gets_none_that_waits_for_the_distributor),
         TEST(who_turns_the_group_on_first_gets_what_waits),
         TEST(nobody_is_taken_for_off_whose_group_is_on),
         TEST(who_waits_with_its_group_off_is_known_to),
