@@ -113,6 +113,32 @@ static void in_two_steps(void)
     barrier("isb");
 }
 
+/* The priority drop of one that has given way to others, which its priority has held back. */
+static void dropped_late(void)
+{
+    reg_write(ICC_CTLR_EL1, reg_read(ICC_CTLR_EL1) | EOI_MODE);
+    barrier("isb");
+    set_pending(spi_of(0));
+    check_equal(take(), spi_of(0));
+    for (unsigned rank = 1; rank < SPIS; rank++) {
+        set_pending(spi_of(rank));
+    }
+    end(spi_of(0));
+    check(is_active(spi_of(0)));
+    for (unsigned rank = 1; rank < SPIS; rank++) {
+        check_equal(take(), spi_of(rank));
+        end(spi_of(rank));
+        reg_write(ICC_DIR_EL1, spi_of(rank));
+        barrier("isb");
+        check(is_active(spi_of(0)));
+    }
+    reg_write(ICC_DIR_EL1, spi_of(0));
+    barrier("isb");
+    check(!is_active(spi_of(0)));
+    reg_write(ICC_CTLR_EL1, reg_read(ICC_CTLR_EL1) & ~(uint64_t)EOI_MODE);
+    barrier("isb");
+}
+
 /* A timer that fires, and has a new deadline before its interrupt is taken. */
 static void deferred(void)
 {
@@ -162,6 +188,7 @@ void test_interface(void)
         in_order();
         nested();
         in_two_steps();
+        dropped_late();
         deferred();
     }
     narrow();

@@ -282,13 +282,20 @@ static bool find_active_outside(struct vgicv3_cpu *cpu, struct vgicv3_word **wor
     return best != UINT32_MAX;
 }
 
-/* EOIs that found no list register: with EOImode 0 they end the handlers from the innermost outwards. */
-static void deactivate_counted(struct vgicv3_cpu *cpu)
+/*
+ * EOIs that found no list register: with EOImode 0 they end the handlers from the innermost outwards. With EOImode 1
+ * they deactivate nothing, and aren't counted (IHI 0069 12.4.2), but by QEMU 7.2; where ICC_DIR_EL1 doesn't trap (TDIR
+ * is RES0), what is counted are writes to that.
+ */
+static void deactivate_counted(struct vgicv3_cpu *cpu, uint32_t vmcr)
 {
+    uint32_t hcr = ich_hcr_read(), mask;
     struct vgicv3_word *word;
-    uint32_t mask;
 
-    for (uint32_t n = ich_hcr_read() >> ICH_HCR_EOICOUNT_SHIFT; n > 0; n--) {
+    if ((vmcr & ICH_VMCR_VEOIM) != 0 && (hcr & ICH_HCR_TDIR) != 0) {
+        return;
+    }
+    for (uint32_t n = hcr >> ICH_HCR_EOICOUNT_SHIFT; n > 0; n--) {
         if (!find_active_outside(cpu, &word, &mask)) {
             break;
         }
@@ -299,7 +306,7 @@ static void deactivate_counted(struct vgicv3_cpu *cpu)
 static void fold_all(struct vgicv3_cpu *cpu)
 {
     if ((cpu->hcr & ICH_HCR_LRENPIE) != 0) {
-        deactivate_counted(cpu);
+        deactivate_counted(cpu, ich_vmcr_read());
     }
     while (cpu->lr_used != 0) {
         fold(cpu, lowest_bit(cpu->lr_used));

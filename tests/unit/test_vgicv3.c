@@ -623,6 +623,42 @@ static void dropped_interrupts_do_not_hold_back_others(void **state)
     nothing_left(0);
 }
 
+/* It is active in no list register when its priority is dropped: those have all that its priority holds back. */
+static void is_active_after_a_drop_without_a_list_register(bool drops_count)
+{
+    ich_model_count_drops(drops_count);
+    gic_enter(0);
+    ich_model_set_eoi_mode(true);
+    gic_set_priority(0, SPI, 0x40);
+    gic_pulse(0, SPI);
+    assert_int_equal(gic_ack(0), SPI);
+    for (uint32_t i = 1; i < 10; i++) {
+        gic_pulse(0, SPI + i);
+    }
+    gic_eoi(0, SPI);
+    assert_true(gic_bit_read(0, GIC_ISACTIVER, SPI));
+    for (uint32_t i = 1; i < 10; i++) {
+        assert_int_equal(gic_ack(0), SPI + i);
+        gic_eoi(0, SPI + i);
+        gic_dir(0, SPI + i);
+        assert_true(gic_bit_read(0, GIC_ISACTIVER, SPI));
+    }
+    gic_dir(0, SPI);
+    nothing_left(0);
+}
+
+static void a_priority_drop_deactivates_nothing(void **state)
+{
+    (void)state;
+    is_active_after_a_drop_without_a_list_register(false);
+}
+
+static void a_priority_drop_deactivates_nothing_though_it_is_counted(void **state)
+{
+    (void)state;
+    is_active_after_a_drop_without_a_list_register(true);
+}
+
 static void another_vcpu_may_deactivate_a_shared_interrupt(void **state)
 {
     (void)state;
@@ -1489,6 +1525,8 @@ int main(void)
         TEST(deeply_nested_handlers_are_completed_in_order),
         TEST(eois_without_a_list_register_are_counted_only_for_those_that_have_none),
         TEST(dropped_interrupts_do_not_hold_back_others),
+        TEST(a_priority_drop_deactivates_nothing),
+        TEST(a_priority_drop_deactivates_nothing_though_it_is_counted),
         TEST(another_vcpu_may_deactivate_a_shared_interrupt),
         TEST(deactivation_is_ignored_where_it_means_nothing),
         TEST(setting_active_holds_an_interrupt_back_and_clearing_lets_it_go),

@@ -22,6 +22,7 @@ static struct interface {
 static unsigned lr_count;
 static bool lpis_stay_active;
 static bool false_alarms;
+static bool drops_count;
 static _Thread_local unsigned selected;
 static _Atomic unsigned faults, accesses;
 static void (*deactivated)(unsigned pcpu, uint32_t pintid);
@@ -48,6 +49,7 @@ void ich_model_reset(unsigned lrs)
     lr_count = lrs;
     lpis_stay_active = false;
     false_alarms = false;
+    drops_count = false;
     selected = 0;
     faults = 0;
     accesses = 0;
@@ -67,6 +69,11 @@ void ich_model_keep_lpis_active(bool keep)
 void ich_model_false_alarms(bool on)
 {
     false_alarms = on;
+}
+
+void ich_model_count_drops(bool count)
+{
+    drops_count = count;
 }
 
 void ich_model_on_deactivate(void (*callback)(unsigned pcpu, uint32_t pintid))
@@ -254,7 +261,7 @@ void ich_model_eoi(unsigned group, uint32_t intid)
         return; /* the running priority is the other group's */
     }
     i->ap[group] &= ~both;
-    if ((i->vmcr & ICH_VMCR_VEOIM) == 0 || intid >= FIRST_LPI) {
+    if ((i->vmcr & ICH_VMCR_VEOIM) == 0 || intid >= FIRST_LPI || (drops_count && find_active(i, intid) == NULL)) {
         deactivate(i, intid);
     }
 }

@@ -28,6 +28,9 @@ void ich_model_keep_lpis_active(bool keep);
  */
 void ich_model_false_alarms(bool on);
 
+/* Interfaces that count EOIs that find no list register whatever the EOImode, as QEMU 7.2's. Until the next reset. */
+void ich_model_count_drops(bool count);
+
 /*
  * What the guest does on the selected pCPU: ICC_IAR0/1, EOIR0/1, HPPIR0/1, RPR, PMR, BPR0/1, IGRPEN0/1, CTLR.EOImode.
  */
