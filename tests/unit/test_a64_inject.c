@@ -336,6 +336,45 @@ static void test_serror_that_comes_after_the_exit_is_that_guests(void **state)
     a64_machine_run(vm, 0, guest_sees_no_serror);
 }
 
+static unsigned entries;
+
+static void guest_waits_until_it_takes_an_serror(struct a64_frame *frame)
+{
+    if (++entries == 1) {
+        a64_guest_serror(frame);
+    } else {
+        guest_takes_serror(frame);
+    }
+    a64_guest_wfi(frame);
+}
+
+static void test_serror_ends_a_wait_until_it_is_taken(void **state)
+{
+    (void)state;
+    entries = 0;
+    assert_int_equal(a64_machine_run(vm, 0, guest_waits_until_it_takes_an_serror).kind, AXVM_EXIT_HALT);
+    assert_int_equal(entries, 2);
+}
+
+static void guest_waits_and_leaves_an_serror(struct a64_frame *frame)
+{
+    a64_model_cpu()->serror = true;
+    a64_guest_wfi(frame);
+}
+
+static void test_serror_of_a_vcpu_that_waits_wakes_it(void **state)
+{
+    struct axvm *other = machine_vm(1, NULL);
+
+    (void)state;
+    assert_int_equal(a64_machine_run(vm, 0, guest_waits_and_leaves_an_serror).kind, AXVM_EXIT_HALT);
+    fake_hal_forget();
+    a64_machine_run(other, 0, guest_sees_no_serror);
+    assert_int_equal(fake_hal_kicks_of(axvm_id(vm), 0), 1);
+    assert_true(axvm_vcpu_runnable(vm, 0));
+    a64_machine_run(vm, 0, guest_takes_serror);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, machine_teardown)
 
 int main(void)
@@ -352,6 +391,8 @@ int main(void)
         TEST(test_serror_becomes_pending_for_the_guest),
         TEST(test_serror_waits_for_its_guest_while_others_run),
         TEST(test_serror_that_comes_after_the_exit_is_that_guests),
+        TEST(test_serror_ends_a_wait_until_it_is_taken),
+        TEST(test_serror_of_a_vcpu_that_waits_wakes_it),
     };
 
     return cmocka_run_group_tests_name("a64_inject", tests, NULL, NULL);

@@ -214,6 +214,7 @@ static void vcpu_save(struct axvm_vcpu *base)
 
     if (a64_cpu_serror_take()) {
         a64_serror(v);
+        vcpu_request(base, VCPU_REQ_IRQ); /* it may be waiting */
     }
     a64_timer_save(v);
     vgicv3_save(&v->gic);
@@ -238,9 +239,24 @@ static void vcpu_run(struct axvm_vcpu *base, struct axvm_exit *exit)
     a64_cpu_enter(&v->frame);
 }
 
+/*
+ * A virtual SError ends a wait, too, masked or not (Arm ARM D1.6.2). While the vCPU is resident, only the hardware
+ * knows whether the guest has taken it.
+ */
+static bool serror_pending(struct a64_vcpu *v)
+{
+    if ((v->controls.hcr & HCR_VSE) != 0 &&
+        atomic_load_explicit(&v->base.resident_on, memory_order_relaxed) == (int32_t)hal->pcpu_id()) {
+        v->controls.hcr &= a64_cpu_hcr_read() | ~HCR_VSE;
+    }
+    return (v->controls.hcr & HCR_VSE) != 0;
+}
+
 static bool vcpu_pending(struct axvm_vcpu *base)
 {
-    return vgicv3_pending(&a64_vcpu(base)->gic);
+    struct a64_vcpu *v = a64_vcpu(base);
+
+    return vgicv3_pending(&v->gic) || serror_pending(v);
 }
 
 static void set_return_value(struct axvm_vcpu *base, uint64_t value)
