@@ -110,8 +110,9 @@ def test_two_guests_on_one_cpu_debug_themselves(start, tmp_path, arch):
 
 
 @pytest.mark.only("aarch64")
-def test_what_is_hidden_is_not_there(start, tmp_path, arch):
-    machine = start(arch.guest_vm(tmp_path, "hidden"), qemu_args=["-cpu", "max"])
+@pytest.mark.parametrize("mte", ["off", "on"])
+def test_what_is_hidden_is_not_there(start, tmp_path, arch, mte):
+    machine = start(arch.guest_vm(tmp_path, "hidden"), qemu_args=["-cpu", "max", "-M", f"mte={mte}"])
     machine.expect(PASS)
     machine.expect_end()
 

@@ -232,6 +232,8 @@ static void test_what_is_hidden_traps_where_the_cpu_has_it(void **state)
     } hidden[] = {
         {4, 0, 28, UINT64_C(1) << 36, 0, 0},             /* RAS: HCR_EL2.TERR */
         {4, 0, 44, 0, 0, UINT64_C(1) << 30},             /* AMU: CPTR_EL2.TAM */
+        {4, 1, 8, UINT64_C(1) << 58, 0, 0},              /* MTE: HCR_EL2.TID5 */
+        {4, 1, 24, UINT64_C(1) << 16, 0, 0},             /* SME: HCR_EL2.TID1 */
         {5, 0, 4, 0, 0, UINT64_C(1) << 20},              /* trace: CPTR_EL2.TTA */
         {5, 0, 8, 0, UINT64_C(1) << 5 | 1U << 6, 0},     /* PMU: MDCR_EL2.TPMCR, TPM */
         {5, 0, 32, 0, UINT64_C(1) << 14, 0},             /* SPE: MDCR_EL2.TPMS */
@@ -264,6 +266,36 @@ static void test_what_is_hidden_traps_where_the_cpu_has_it(void **state)
     assert_int_equal(a64_machine_vcpu(machine_vm(1, NULL), 0)->controls.mdcr & mdcr, 0);
 }
 
+static uint64_t trapped, expected;
+
+static void guest_is_refused(struct a64_frame *frame)
+{
+    a64_guest_sync(frame, trapped);
+    assert_int_equal(a64_model_cpu()->sys[A64_ESR_EL1], expected);
+}
+
+static void refused_with(uint64_t esr, uint64_t guests)
+{
+    trapped = esr;
+    expected = guests;
+    a64_machine_run(vm, 0, guest_is_refused);
+}
+
+static void test_a_read_of_a_hidden_id_register_is_undefined_as_the_cpu_has_it(void **state)
+{
+    const uint64_t gmid = a64_esr_sysreg(3, 1, 0, 0, 4, 3), smidr = a64_esr_sysreg(3, 1, 0, 0, 6, 3);
+    const uint64_t gcr = a64_esr_sysreg(3, 0, 1, 0, 6, 3), undefined = a64_esr(EC_UNKNOWN, 0);
+
+    (void)state;
+    refused_with(gmid | ISS_SYS_READ, undefined);
+    refused_with(smidr | ISS_SYS_READ, undefined);
+    a64_model.id[7][2] = UINT64_C(1) << 36; /* FEAT_IDST */
+    refused_with(gmid | ISS_SYS_READ, gmid | ISS_SYS_READ);
+    refused_with(smidr | ISS_SYS_READ, smidr | ISS_SYS_READ);
+    refused_with(gmid, undefined);
+    refused_with(gcr | ISS_SYS_READ, undefined);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, machine_teardown)
 
 int main(void)
@@ -276,6 +308,7 @@ int main(void)
         TEST(test_pa_range_follows_the_second_stage),
         TEST(test_gic_field_follows_the_vm),
         TEST(test_what_is_hidden_traps_where_the_cpu_has_it),
+        TEST(test_a_read_of_a_hidden_id_register_is_undefined_as_the_cpu_has_it),
     };
 
     return cmocka_run_group_tests_name("a64_idregs", tests, NULL, NULL);

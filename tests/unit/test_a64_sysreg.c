@@ -53,6 +53,8 @@ static unsigned allowed(struct encoding e)
         {{2, 3, 0, 1, 0}, READ},           /* MDCCSR_EL0 */
         {{2, 3, 0, 4, 0}, READ | WRITE},   /* DBGDTR_EL0 */
         {{2, 3, 0, 5, 0}, READ | WRITE},   /* DBGDTRRX_EL0, DBGDTRTX_EL0 */
+        {{3, 0, 0, 0, 6}, READ},           /* REVIDR_EL1 */
+        {{3, 1, 0, 0, 7}, READ},           /* AIDR_EL1 */
         {{3, 0, 1, 0, 1}, READ | WRITE},   /* ACTLR_EL1 */
         {{3, 0, 12, 11, 1}, WRITE},        /* ICC_DIR_EL1 */
         {{3, 0, 12, 11, 5}, WRITE},        /* ICC_SGI1R_EL1 */

@@ -183,6 +183,8 @@ void a64_watch_update(struct a64_vcpu *v);
 
 /* inject.c: the vCPU is resident; it takes the exception when it goes on. */
 void a64_inject_undefined(struct a64_vcpu *v);
+/* The same of a system register access, with its syndrome. */
+void a64_inject_sysreg(struct a64_vcpu *v, uint64_t esr);
 /* A synchronous external abort at the guest's virtual address `far`; `esr` is the trapped abort's syndrome. */
 void a64_inject_abort(struct a64_vcpu *v, uint64_t esr, uint64_t far);
 /* The same for a data access, with a fault status code of its own. */

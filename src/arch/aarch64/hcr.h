@@ -15,6 +15,7 @@
 #define HCR_BSU_IS BIT64(10)
 #define HCR_TWI BIT64(13)
 #define HCR_TWE BIT64(14)
+#define HCR_TID1 BIT64(16)
 #define HCR_TID3 BIT64(18)
 #define HCR_TSC BIT64(19)
 #define HCR_TIDCP BIT64(20)
@@ -22,6 +23,7 @@
 #define HCR_RW BIT64(31)
 #define HCR_TLOR BIT64(35)
 #define HCR_TERR BIT64(36)
+#define HCR_TID5 BIT64(58)
 
 #define MDCR_HPMN_MASK UINT64_C(0x1f)
 #define MDCR_TPMCR BIT64(5)

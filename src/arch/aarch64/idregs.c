@@ -79,6 +79,8 @@ struct hidden {
 static const struct hidden hidden[] = {
     HIDE(4, 0, 28, hcr, HCR_TERR),                /* RAS: error records */
     HIDE(4, 0, 44, cptr, CPTR_TAM),               /* AMU */
+    HIDE(4, 1, 8, hcr, HCR_TID5),                 /* MTE: GMID_EL1 */
+    HIDE(4, 1, 24, hcr, HCR_TID1),                /* SME: SMIDR_EL1; with REVIDR_EL1 and AIDR_EL1: sysreg.c */
     HIDE(5, 0, 4, cptr, CPTR_TTA),                /* TraceVer: trace registers */
     HIDE(5, 0, 8, mdcr, MDCR_TPM | MDCR_TPMCR),   /* PMUVer */
     HIDE(5, 0, 32, mdcr, MDCR_TPMS),              /* PMSVer: statistical profiling */

@@ -60,6 +60,11 @@ void a64_inject_undefined(struct a64_vcpu *v)
     take_exception(v, ((uint64_t)EC_UNKNOWN << ESR_EC_SHIFT) | ESR_IL);
 }
 
+void a64_inject_sysreg(struct a64_vcpu *v, uint64_t esr)
+{
+    take_exception(v, (uint64_t)EC_SYSREG << ESR_EC_SHIFT | ESR_IL | (esr & ESR_ISS_MASK));
+}
+
 static void take_abort(struct a64_vcpu *v, enum esr_ec ec_lower, uint64_t iss, uint64_t far)
 {
     uint64_t ec = a64_at_el1(v) ? ec_lower + (EC_DABT_SAME - EC_DABT_LOWER) : ec_lower;

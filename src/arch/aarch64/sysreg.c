@@ -162,6 +162,8 @@ static const struct sysreg {
     {KEY(2, 3, 0, 1, 0), read_zero, NULL},             /* MDCCSR_EL0 */
     {KEY(2, 3, 0, 4, 0), read_zero, write_ignored},    /* DBGDTR_EL0 */
     {KEY(2, 3, 0, 5, 0), read_zero, write_ignored},    /* DBGDTRRX_EL0, DBGDTRTX_EL0 */
+    {KEY(3, 0, 0, 0, 6), read_zero, NULL},             /* REVIDR_EL1 */
+    {KEY(3, 1, 0, 0, 7), read_zero, NULL},             /* AIDR_EL1 */
     {KEY(3, 0, 1, 0, 1), read_zero, write_ignored},    /* ACTLR_EL1 */
     {KEY(3, 0, 12, 11, 1), NULL, dir_write},           /* ICC_DIR_EL1 */
     {KEY(3, 0, 12, 11, 6), NULL, asgi1r_write},        /* ICC_ASGI1R_EL1 */
@@ -196,6 +198,25 @@ static const struct sysreg *sysreg_find(uint32_t key)
     return NULL;
 }
 
+/* Where the ID registers are: with FEAT_IDST, the syndrome of a read of what isn't there says what was read. */
+static bool is_id_space(uint32_t key)
+{
+    unsigned op1 = ISS_SYS_OP1(key);
+
+    return ISS_SYS_OP0(key) == 3 && op1 <= 3 && op1 != 2 && ISS_SYS_CRN(key) == 0 && ISS_SYS_CRM(key) <= 7;
+}
+
+static void no_such_register(struct a64_vcpu *v, uint64_t esr)
+{
+    bool idst = (a64_id_register(v, 7, 2) >> 36 & 0xfU) != 0; /* ID_AA64MMFR2_EL1.IDS */
+
+    if (idst && (esr & ISS_SYS_READ) != 0 && is_id_space((uint32_t)esr)) {
+        a64_inject_sysreg(v, esr);
+    } else {
+        a64_inject_undefined(v);
+    }
+}
+
 int a64_sysreg(struct a64_vcpu *v, uint64_t esr)
 {
     uint32_t key = (uint32_t)esr & KEY_MASK;
@@ -204,7 +225,7 @@ int a64_sysreg(struct a64_vcpu *v, uint64_t esr)
 
     v->base.stats.sysregs++;
     if (reg == NULL || (read ? reg->read == NULL : reg->write == NULL)) {
-        a64_inject_undefined(v);
+        no_such_register(v, esr);
         return A64_RESUME;
     }
     if (read) {
