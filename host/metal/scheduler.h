@@ -73,8 +73,8 @@ void sched_forget(void);
 void sched_add_cpu(unsigned pcpu, struct runqueue *queue);
 
 /*
- * Take in a zeroed `vm` with id and name filled in and as many tasks as the configuration has vCPUs. AXVM_EINVAL: it has
- * none, or its phys_cpu_sets name no pCPU that is there; AXVM_EEXIST: its id is taken; AXVM_ENOMEM.
+ * Take in a zeroed `vm` with id and name filled in and as many tasks as the configuration has vCPUs. AXVM_EINVAL: it
+ * has none, or its phys_cpu_sets name no pCPU that is there; AXVM_EEXIST: its id is taken; AXVM_ENOMEM.
  */
 int sched_add(struct sched_vm *vm, const struct axvm_config *config);
 

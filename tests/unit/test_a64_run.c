@@ -256,7 +256,7 @@ static void test_enables_stay_off(void **state)
     (void)state;
     memset(a64_model.id, 0x11, sizeof(a64_model.id));
     a64_model.id[7][0] = 0x1124;
-    assert_int_equal(controls_of_new_vm()->hcr & ~(BIT(35) | BIT(36) | UINT64_C(0xffffffff)), 0);
+    assert_int_equal(controls_of_new_vm()->hcr & ~(BIT(35) | BIT(36) | BIT(58) | UINT64_C(0xffffffff)), 0);
 }
 
 /* ---- WFI and WFE ---- */

@@ -88,7 +88,7 @@ static bool look_at_image(enum axvm_image_kind kind, char *data, size_t size, st
     }
     if (kind == AXVM_IMAGE_DTB && fdt_check_guest(data, size)) {
         *why = fdt_check_sound(data, size) ? "it is no sound device tree"
-                                           : "its #address-cells or #size-cells aren't 1 or 2, or it has too many names";
+                                           : "its #address-cells or #size-cells aren't 1 or 2, or its names too many";
         return false;
     }
     *image = (struct image){.data = (const uint8_t *)data, .size = size, .memory_size = size};

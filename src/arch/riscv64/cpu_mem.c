@@ -80,7 +80,7 @@ bool rv64_cpu_fetch(uint64_t pc, uint32_t *insn)
     return fetch(pc, insn);
 }
 
-bool rv64_cpu_fetch_again(uint64_t pc, const struct rv64_fault *fault, uint32_t *insn)
+__attribute__((noinline)) bool rv64_cpu_fetch_again(uint64_t pc, const struct rv64_fault *fault, uint32_t *insn)
 {
     bool ok;
 

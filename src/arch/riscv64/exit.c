@@ -33,7 +33,7 @@ int rv64_wait(struct rv64_vcpu *v)
 /* ---- Exceptions -------------------------------------------------------------------------------------------------- */
 
 /* From a page for execution only, maybe. What trapped is known by its cause: the registers of the trap don't matter. */
-static __attribute__((noinline)) bool fetch_again(uint64_t pc, uint32_t *insn)
+static bool fetch_again(uint64_t pc, uint32_t *insn)
 {
     const struct rv64_fault fault = rv64_cpu_fault();
 
