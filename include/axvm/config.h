@@ -169,6 +169,7 @@ struct axvm_platform {
     const char *arch; /* "aarch64" */
     uint16_t elf_machine;
     gpa_t ram_base;
+    unsigned entry_align;    /* of an instruction's address; 0: none */
     unsigned gpa_bits;       /* the widest guest-physical address the architecture allows */
     uint32_t irq_min;        /* wired interrupts a device may have: [irq_min, irq_max] */
     uint32_t irq_max;

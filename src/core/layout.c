@@ -629,14 +629,20 @@ static bool find_entry(const struct plan *plan, uint64_t *entry)
 static void check_entry(struct plan *plan, uint64_t entry)
 {
     const void *field = &plan->config->entry_point;
+    unsigned align = plan->platform->entry_align;
+    bool executable = entry_executable(plan->config, entry);
 
-    if (entry_executable(plan->config, entry)) {
+    if (executable && (align == 0 || entry % align == 0)) {
         return;
     }
     if (!plan->config->entry_point.given) {
         field = image_field(plan, plan->room[AXVM_IMAGE_KERNEL] != 0 ? AXVM_IMAGE_KERNEL : AXVM_IMAGE_BIOS);
     }
-    fault(plan, field, "the entry point 0x%llx is not in executable RAM", (unsigned long long)entry);
+    if (executable) {
+        fault(plan, field, "the entry point 0x%llx is not a multiple of %u", (unsigned long long)entry, align);
+    } else {
+        fault(plan, field, "the entry point 0x%llx is not in executable RAM", (unsigned long long)entry);
+    }
 }
 
 static void fill(const struct plan *plan, uint64_t entry, struct layout *layout)

@@ -17,8 +17,12 @@
 #define RAM UINT64_C(0x40000000)
 #define RISCV_RAM UINT64_C(0x80000000)
 
-static const struct axvm_platform aarch64 = {.arch = "aarch64", .elf_machine = AARCH64, .ram_base = {RAM}};
-static const struct axvm_platform riscv64 = {.arch = "riscv64", .elf_machine = RISCV, .ram_base = {RISCV_RAM}};
+static const struct axvm_platform aarch64 = {
+    .arch = "aarch64", .elf_machine = AARCH64, .ram_base = {RAM}, .entry_align = 4,
+};
+static const struct axvm_platform riscv64 = {
+    .arch = "riscv64", .elf_machine = RISCV, .ram_base = {RISCV_RAM}, .entry_align = 2,
+};
 
 /* ---- What the planner says --------------------------------------------------------------------------------------- */
 
@@ -444,6 +448,15 @@ static void overlaps_are_refused_naming_both(void **state)
     plan();
 }
 
+/* It would start somewhere else, or fault. */
+static void entry_that_is_no_address_of_an_instruction_is_refused(void **state)
+{
+    (void)state;
+    images[AXVM_IMAGE_KERNEL] = file(KIB(64));
+    config.entry_point = at(RAM + 2);
+    plan_fails(&config.entry_point, "entry_point: the entry point 0x40000002 is not a multiple of 4");
+}
+
 static void entry_outside_executable_ram_is_refused(void **state)
 {
     (void)state;
@@ -804,6 +817,7 @@ int main(void)
         cmocka_unit_test_setup(images_outside_ram_are_refused, set_up),
         cmocka_unit_test_setup(images_in_device_memory_are_refused, set_up),
         cmocka_unit_test_setup(overlaps_are_refused_naming_both, set_up),
+        cmocka_unit_test_setup(entry_that_is_no_address_of_an_instruction_is_refused, set_up),
         cmocka_unit_test_setup(entry_outside_executable_ram_is_refused, set_up),
         cmocka_unit_test_setup(foreign_kernels_are_refused, set_up),
         cmocka_unit_test_setup(compressed_kernels_are_refused, set_up),

@@ -79,6 +79,7 @@ const struct axvm_platform axvm_platform_aarch64 = {
     .arch = "aarch64",
     .elf_machine = 183, /* EM_AARCH64 */
     .ram_base = {0x40000000},
+    .entry_align = 4,
     .gpa_bits = 48,
     .irq_min = SPI(0),
     .irq_max = 319,

@@ -76,6 +76,7 @@ const struct axvm_platform axvm_platform_riscv64 = {
     .arch = "riscv64",
     .elf_machine = 243, /* EM_RISCV */
     .ram_base = {0x80000000},
+    .entry_align = 2,
     .gpa_bits = 59,
     .irq_min = 1,
     .irq_max = 95,
