@@ -408,6 +408,14 @@ def test_a_gzip_kernel_is_unpacked(vm):
     assert images[0][0][1:3] == (str(len(content) * 1000), f"{zlib.crc32(content * 1000):08x}")
 
 
+def test_all_of_a_gzip_kernel_in_parts_is_unpacked(vm):
+    content = (vm / "kernel").read_bytes() * 1000
+    (vm / "kernel").write_bytes(b"".join(gzip.compress(part) for part in [content[:5000], content[5000:]]))
+    assert axvm("pack", "-o", vm / "bundle", vm / "vm.toml").stderr == ""
+    _, images = shown(vm / "bundle")
+    assert images[0][0][1:3] == (str(len(content)), f"{zlib.crc32(content):08x}")
+
+
 def test_a_damaged_gzip_kernel_is_refused(vm):
     packed = gzip.compress(os.urandom(100000))
     (vm / "kernel").write_bytes(packed[:-5000])

@@ -112,21 +112,25 @@ static uInt portion(uint64_t left)
     return (uInt)(left < (1U << 30) ? left : 1U << 30);
 }
 
-static int inflate_some(z_stream *stream, const uint8_t *end, char **to, size_t *room, uint64_t max)
+/* *done: bytes that there are. A file may have several members, one behind the other (RFC 1952, 2.2). */
+static int inflate_some(z_stream *stream, const uint8_t *end, char **to, size_t *done, size_t *room, uint64_t max)
 {
-    size_t done = stream->total_out;
+    int result;
 
-    if (done == *room) {
+    if (*done == *room) {
         if (*room >= max) {
             return Z_MEM_ERROR;
         }
         *room = *room * 2 < max ? *room * 2 : (size_t)max;
         *to = xrealloc(*to, *room);
     }
-    stream->next_out = (Bytef *)*to + done;
-    stream->avail_out = portion(*room - done);
+    stream->next_out = (Bytef *)*to + *done;
+    stream->avail_out = portion(*room - *done);
     stream->avail_in = portion((uint64_t)(end - stream->next_in));
-    return inflate(stream, Z_NO_FLUSH);
+    result = inflate(stream, Z_NO_FLUSH);
+    *done = (size_t)(stream->next_out - (Bytef *)*to);
+    return result == Z_STREAM_END && is_gzip(stream->next_in, (size_t)(end - stream->next_in)) ? inflateReset(stream)
+                                                                                               : result;
 }
 
 char *gunzip(const void *data, size_t size, uint64_t max, size_t *unpacked, char **why)
@@ -137,10 +141,10 @@ char *gunzip(const void *data, size_t size, uint64_t max, size_t *unpacked, char
     char *to = xalloc(room);
     int result = inflateInit2(&stream, 16 + MAX_WBITS);
 
+    *unpacked = 0;
     while (result == Z_OK) {
-        result = inflate_some(&stream, end, &to, &room, max);
+        result = inflate_some(&stream, end, &to, unpacked, &room, max);
     }
-    *unpacked = stream.total_out;
     if (result != Z_STREAM_END) {
         *why = result == Z_MEM_ERROR   ? xprintf("it unpacks to more than %llu bytes", (unsigned long long)max)
                : result == Z_BUF_ERROR ? xprintf("its gzip data is truncated")
