@@ -623,6 +623,28 @@ static void test_a_fence_that_comes_while_it_is_loaded(void **state)
     assert_null(rv64_model.at_controls_load);
 }
 
+static void memory_goes_elsewhere(void)
+{
+    machine_pcpu(0);
+    assert_int_equal(axvm_unmap_region(the_vm, gpa(RV64_RAM + MIB(2)), MIB(1)), 0);
+    assert_int_equal(rv64_model_last_flush()->kind, RV64_FLUSH_GSTAGE);
+    assert_int_equal(rv64_model_last_flush()->pcpus & 2, 2);
+    machine_pcpu(1);
+}
+
+/* As soon as its tables are in hgatp, they may be walked. */
+static void test_memory_that_goes_while_it_is_loaded(void **state)
+{
+    (void)state;
+    the_vm = machine_vm(2, NULL);
+    machine_cpu_on(the_vm, 1);
+    machine_pcpu(1);
+    rv64_model.at_controls_load = memory_goes_elsewhere;
+    run(the_vm, 1, NULL);
+    assert_null(rv64_model.at_controls_load);
+    machine_pcpu(0);
+}
+
 #define ROUNDS 1000U
 
 static _Atomic unsigned received;
@@ -787,6 +809,7 @@ int main(void)
         TEST(test_an_ipi_that_comes_while_others_are_served),
         TEST(test_an_ipi_that_comes_while_it_goes_to_sleep),
         TEST(test_a_fence_that_comes_while_it_is_loaded),
+        TEST(test_memory_that_goes_while_it_is_loaded),
         TEST(test_no_ipi_is_lost_to_a_vcpu_that_goes_to_sleep),
         TEST(test_no_fence_is_lost_to_a_vcpu_that_comes_and_goes),
     };

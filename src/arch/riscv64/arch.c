@@ -269,6 +269,13 @@ static void controls_update(struct rv64_vcpu *v)
     rv64_cpu_controls_load(&v->controls);
 }
 
+/* From here on, changes of the VM's tables are for this pCPU's TLB, too: hgatp may be walked as soon as it is there. */
+static void tlb_join(struct rv64_vcpu *v)
+{
+    atomic_fetch_or(&rv64_vm(v->base.vm)->ran_on, RV_BIT(hal->pcpu_id()));
+    atomic_thread_fence(memory_order_seq_cst);
+}
+
 /*
  * A hart's stage-1 TLB entries and what it has fetched are its own, and a guest counts on it: what another vCPU of the
  * VM left on this pCPU, or this one before it was elsewhere, must not be found. resident_on is set already: see ipi.c.
@@ -277,11 +284,8 @@ static void tlb_take_over(struct rv64_vcpu *v)
 {
     struct rv64_vm *vm = rv64_vm(v->base.vm);
     unsigned self = hal->pcpu_id();
-    bool wanted;
+    bool wanted = atomic_exchange(&v->fence_wanted, false);
 
-    atomic_fetch_or(&vm->ran_on, RV_BIT(self));
-    atomic_thread_fence(memory_order_seq_cst);
-    wanted = atomic_exchange(&v->fence_wanted, false);
     if (wanted || vm->last_vcpu[self] != v->base.id + 1 || v->last_pcpu != self) {
         rv64_cpu_vstage_flush(RV_BIT(self), 0, UINT64_MAX);
         rv64_cpu_fence_i(RV_BIT(self));
@@ -294,6 +298,7 @@ static void vcpu_load(struct axvm_vcpu *base)
 {
     struct rv64_vcpu *v = rv64_vcpu(base);
 
+    tlb_join(v);
     controls_update(v);
     tlb_take_over(v);
     rv64_cpu_sys_load(v->sys);
