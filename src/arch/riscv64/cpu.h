@@ -16,8 +16,8 @@ bool rv64_cpu_has_fences(void); /* firmware that fences other harts: SBI RFENCE 
 bool rv64_cpu_enable(void); /* false: it lacks what those before it had, or its vectors have another size */
 void rv64_cpu_disable(void);
 uint32_t rv64_cpu_features(void); /* enum rv64_feature, of the calling pCPU; it was enabled */
-unsigned rv64_cpu_gpa_bits(void); /* 41, 50 or 59: the widest that hgatp takes */
-unsigned rv64_cpu_vmid_bits(void);
+unsigned rv64_cpu_gpa_bits(void); /* 41, 50 or 59: the widest that hgatp takes; of the pCPU that was enabled first */
+unsigned rv64_cpu_vmid_bits(void); /* of the same */
 uint64_t rv64_cpu_vlenb(void); /* the same for all pCPUs; touches no register that a resident vCPU may have changed */
 
 void rv64_cpu_controls_load(const struct rv64_controls *controls);

@@ -25,6 +25,7 @@ void rv64_vector_type(uint64_t vl, uint64_t vtype);
  */
 static uint32_t features;
 static uint64_t vlenb;
+static unsigned gpa_bits, vmid_bits; /* of hgatp */
 
 /* ---- What there is ----------------------------------------------------------------------------------------------- */
 
@@ -35,41 +36,36 @@ static uint64_t vlenb;
         (csr_read(csr) & (bits)) == (bits);                                                                            \
     })
 
-static bool gstage_mode_there(uint64_t mode)
+/*
+ * vsatp may be walked by speculation at any time, also from HS mode (18.2.17): it is off while hgatp changes, so that
+ * nothing of one VM is remembered as another's; and what isn't resident isn't walked.
+ */
+static void walks_stop(void)
 {
-    csr_write(CSR_HGATP, mode << HGATP_MODE_SHIFT);
-    return csr_read(CSR_HGATP) >> HGATP_MODE_SHIFT == mode;
+    csr_write(CSR_VSATP, 0);
+    csr_write(CSR_HGATP, 0);
 }
 
-unsigned rv64_cpu_gpa_bits(void)
+/* The widest mode that hgatp takes, in bits, or 0, and its bits for VMIDs (18.2.10). No vCPU is resident. */
+static unsigned find_gstage(unsigned *vmids)
 {
-    uint64_t before = csr_read(CSR_HGATP);
-    unsigned bits = 0;
+    static const uint8_t bits[] = {[HGATP_SV39X4] = 41, [HGATP_SV48X4] = 50, [HGATP_SV57X4] = 59};
+    uint64_t mode = HGATP_SV57X4;
 
-    if (gstage_mode_there(HGATP_SV57X4)) {
-        bits = 59;
-    } else if (gstage_mode_there(HGATP_SV48X4)) {
-        bits = 50;
-    } else if (gstage_mode_there(HGATP_SV39X4)) {
-        bits = 41;
-    }
-    csr_write(CSR_HGATP, before);
-    return bits;
-}
-
-unsigned rv64_cpu_vmid_bits(void)
-{
-    uint64_t before = csr_read(CSR_HGATP), vmid;
-
-    csr_write(CSR_HGATP, before | HGATP_VMID_MAX << HGATP_VMID_SHIFT);
-    vmid = csr_read(CSR_HGATP) >> HGATP_VMID_SHIFT & HGATP_VMID_MAX;
-    csr_write(CSR_HGATP, before);
-    return (unsigned)__builtin_popcountll(vmid);
+    walks_stop();
+    do {
+        csr_write(CSR_HGATP, mode << HGATP_MODE_SHIFT | HGATP_VMID_MAX << HGATP_VMID_SHIFT);
+    } while (csr_read(CSR_HGATP) >> HGATP_MODE_SHIFT != mode && mode-- != HGATP_SV39X4);
+    *vmids = (unsigned)__builtin_popcountll(csr_read(CSR_HGATP) >> HGATP_VMID_SHIFT & HGATP_VMID_MAX);
+    csr_write(CSR_HGATP, 0);
+    return bits[mode];
 }
 
 bool rv64_cpu_supported(void)
 {
-    return csr_exists(CSR_HSTATUS) && rv64_cpu_gpa_bits() != 0 && rv64_cpu_vmid_bits() != 0 && rv64_cpu_has_fences();
+    unsigned vmids;
+
+    return csr_exists(CSR_HSTATUS) && find_gstage(&vmids) != 0 && vmids != 0 && rv64_cpu_has_fences();
 }
 
 /*
@@ -108,30 +104,22 @@ static void aia_enable(void)
     csr_write(CSR_HVIPRIO2, 0);
 }
 
-/*
- * vsatp may be walked by speculation at any time, also from HS mode (18.2.17): it is off while hgatp changes, so that
- * nothing of one VM is remembered as another's; and what isn't resident isn't walked.
- */
-static void walks_stop(void)
-{
-    csr_write(CSR_VSATP, 0);
-    csr_write(CSR_HGATP, 0);
-}
-
 bool rv64_cpu_enable(void)
 {
+    unsigned vmids, bits = find_gstage(&vmids);
     uint64_t bytes = 0;
     uint32_t found;
 
     csr_write(CSR_STVEC, (uintptr_t)rv64_vectors);
     found = find_features(&bytes);
-    if (features == 0) {
+    if (gpa_bits == 0) {
         features = found;
         vlenb = bytes;
+        gpa_bits = bits;
+        vmid_bits = vmids;
     }
     csr_write(CSR_HVIP, 0);
     csr_write(CSR_HIE, 0); /* VS-level interrupts are delegated: none is for HS mode */
-    walks_stop();
     if (csr_exists(CSR_HSTATEEN0)) { /* Smstateen: what the world switch moves, and nothing else */
         csr_write(CSR_HSTATEEN0, HSTATEEN_SWITCHED);
         csr_write(CSR_HSTATEEN1, 0);
@@ -143,7 +131,7 @@ bool rv64_cpu_enable(void)
     }
     /* Nothing is known of what the TLB holds from before. hfence.gvma, hfence.vvma */
     __asm__ volatile(".insn r 0x73, 0, 0x31, x0, x0, x0\n\t.insn r 0x73, 0, 0x11, x0, x0, x0\n\tfence.i" ::: "memory");
-    return (features & ~found) == 0 && (vlenb == 0 || vlenb == bytes);
+    return (features & ~found) == 0 && (vlenb == 0 || vlenb == bytes) && bits >= gpa_bits && vmids >= vmid_bits;
 }
 
 void rv64_cpu_disable(void)
@@ -156,6 +144,16 @@ void rv64_cpu_disable(void)
 uint32_t rv64_cpu_features(void)
 {
     return features;
+}
+
+unsigned rv64_cpu_gpa_bits(void)
+{
+    return gpa_bits;
+}
+
+unsigned rv64_cpu_vmid_bits(void)
+{
+    return vmid_bits;
 }
 
 uint64_t rv64_cpu_vlenb(void)
