@@ -163,6 +163,15 @@ static uint64_t pages_of(uint64_t start, uint64_t size)
     return ((start & (AXVM_PAGE_SIZE - 1)) + size + (AXVM_PAGE_SIZE - 1)) >> AXVM_PAGE_SHIFT;
 }
 
+/* Firmware may take steps of a page from where it is told to begin: whole pages. 0 bytes from 0 on are all. */
+static bool rfence_pages(uint64_t pcpus, enum rfence function, uint64_t start, uint64_t size, uint64_t id)
+{
+    bool all = is_all(start, size);
+
+    return rfence(pcpus, function, all ? 0 : start & ~(AXVM_PAGE_SIZE - 1),
+                  all ? 0 : pages_of(start, size) << AXVM_PAGE_SHIFT, id);
+}
+
 #define EACH_PAGE(at, start, size)                                                                                     \
     for (uint64_t at = (start) & ~(AXVM_PAGE_SIZE - 1), left_ = pages_of(start, size); left_ > 0;                      \
          at += AXVM_PAGE_SIZE, left_--)
@@ -173,7 +182,7 @@ void rv64_cpu_gstage_flush(uint64_t pcpus, uint32_t vmid, uint64_t start, uint64
     bool all = is_all(start, size);
 
     __asm__ volatile("fence rw, rw" ::: "memory"); /* the table's changes come first */
-    if (rfence(pcpus, RFENCE_HFENCE_GVMA_VMID, all ? 0 : start, all ? 0 : size, vmid)) {
+    if (rfence_pages(pcpus, RFENCE_HFENCE_GVMA_VMID, start, size, vmid)) {
         if (all) {
             __asm__ volatile(".insn r 0x73, 0, 0x31, x0, x0, %0" ::"r"((uint64_t)vmid) : "memory");
         } else {
@@ -190,7 +199,7 @@ void rv64_cpu_vstage_flush(uint64_t pcpus, uint64_t start, uint64_t size)
 {
     bool all = is_all(start, size);
 
-    if (!rfence(pcpus, RFENCE_HFENCE_VVMA, all ? 0 : start, all ? 0 : size, 0)) {
+    if (!rfence_pages(pcpus, RFENCE_HFENCE_VVMA, start, size, 0)) {
         return;
     }
     if (all) {
@@ -206,7 +215,7 @@ void rv64_cpu_vstage_flush_asid(uint64_t pcpus, uint64_t asid, uint64_t start, u
 {
     bool all = is_all(start, size);
 
-    if (!rfence(pcpus, RFENCE_HFENCE_VVMA_ASID, all ? 0 : start, all ? 0 : size, asid)) {
+    if (!rfence_pages(pcpus, RFENCE_HFENCE_VVMA_ASID, start, size, asid)) {
         return;
     }
     if (all) {
