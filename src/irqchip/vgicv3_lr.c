@@ -68,19 +68,20 @@ static void write_lr(struct vgicv3_cpu *cpu, unsigned n, uint64_t lr)
 
 /*
  * How list register and hardware go together: one that is linked can't be pending and active (IHI 0069 12.4.6), so for
- * that case the link is done by hand: the list register reports the EOI, and release_hardware() deactivates. The same
- * for one that is pending whatever its wire does: what is linked and pending is the wire's.
+ * that case the link is done by hand: the list register reports the EOI, and release_hardware() deactivates; also where
+ * it is pending, but not signalled now. The same for one that is pending whatever its wire does: what is linked and
+ * pending is the wire's.
  */
 static uint64_t compose(const struct vgicv3_word *word, unsigned i, bool pending)
 {
     uint32_t bit = 1U << i;
-    bool active = (word->active & bit) != 0;
+    bool active = (word->active & bit) != 0, again = pending || (word->latch & bit) != 0;
     unsigned irq = vgicv3_intid(word, i);
     uint64_t lr = irq | (uint64_t)vgicv3_word_priority(word, i) << ICH_LR_PRIORITY_SHIFT;
 
     lr |= (word->group1 & bit) != 0 ? ICH_LR_GROUP1 : 0;
     lr |= (pending ? ICH_LR_PENDING : 0) | (active ? ICH_LR_ACTIVE : 0);
-    if ((word->hardware & bit) != 0 && !(pending && (active || (word->wired & bit) == 0))) {
+    if ((word->hardware & bit) != 0 && !(again && (active || (word->wired & bit) == 0))) {
         return lr | ICH_LR_HW | (uint64_t)irq << ICH_LR_PINTID_SHIFT;
     }
     if (((word->level & ~word->edge) | word->hardware) & bit) {

@@ -1102,6 +1102,23 @@ static void set_pending_while_active_it_is_delivered_twice_and_deactivated(void 
     nothing_left(0);
 }
 
+static void set_pending_while_active_it_wakes_a_vcpu_that_sleeps(void **state)
+{
+    (void)state;
+    gic_physical_irq(0, TIMER);
+    assert_int_equal(gic_ack(0), TIMER);
+    put_to_sleep(0, true);
+    gic_bit_write(0, GIC_ISPENDR, TIMER);
+    gic_eoi(0, TIMER);
+    gic_enter(0);
+    assert_true(vgicv3_pending(&m->cpus[0]));
+    assert_true(physically_active(0));
+    put_to_sleep(0, false);
+    ack_and_eoi(0, TIMER);
+    assert_false(physically_active(0));
+    nothing_left(0);
+}
+
 static void with_eoimode_1_the_deactivation_is_passed_on(void **state)
 {
     (void)state;
@@ -1538,6 +1555,7 @@ int main(void)
         TEST(clearing_its_state_lets_the_hardware_fire_again),
         TEST(another_vcpu_may_clear_its_state),
         TEST(set_pending_while_active_it_is_delivered_twice_and_deactivated),
+        TEST(set_pending_while_active_it_wakes_a_vcpu_that_sleeps),
         TEST(with_eoimode_1_the_deactivation_is_passed_on),
         TEST(it_moves_with_its_vcpu),
         TEST(who_is_off_leaves_1_of_n_interrupts_to_others),
