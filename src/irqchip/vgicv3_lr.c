@@ -314,6 +314,15 @@ static void fold_all(struct vgicv3_cpu *cpu)
     }
 }
 
+/*
+ * Of the chosen ones, what is pending again while active isn't so in its list register if something else is left out:
+ * after its EOI it could be in the way, if its group is off. So the EOI is reported, and the best are chosen anew.
+ */
+static bool is_put_pending(const struct vgicv3_cpu *cpu, const struct choice *choice, const struct candidate *c)
+{
+    return c->pending || (!choice->pending_left && is_signalled(cpu, c->word, c->bit));
+}
+
 static void rebuild(struct vgicv3_cpu *cpu)
 {
     struct choice choice = {.vmcr = ich_vmcr_read(), .max = lowest_bit(~cpu->lr_mask)};
@@ -329,7 +338,7 @@ static void rebuild(struct vgicv3_cpu *cpu)
     for (unsigned n = 0; n < choice.count; n++) {
         const struct candidate *c = &choice.best[n];
 
-        put(cpu, n, c->word, c->bit, is_signalled(cpu, c->word, c->bit));
+        put(cpu, n, c->word, c->bit, is_put_pending(cpu, &choice, c));
     }
     for (used &= ~cpu->lr_used; used != 0; used &= used - 1) {
         write_lr(cpu, lowest_bit(used), 0);

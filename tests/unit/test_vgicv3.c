@@ -1119,6 +1119,36 @@ static void set_pending_while_active_it_wakes_a_vcpu_that_sleeps(void **state)
     nothing_left(0);
 }
 
+/* Two list registers have interrupts that are pending again behind their handlers, and whose group goes off. */
+static void what_is_pending_again_does_not_keep_others_out(void **state)
+{
+    (void)state;
+    gic_start(2);
+    gicd_write(0, GIC_IGROUPR + SPI / 32 * 4, 4, ~(1U << (SPI + 2) % 32));
+    for (uint32_t i = 0; i < 3; i++) {
+        gic_set_priority(0, SPI + i, (uint8_t)(0x80 + (i == 2 ? 0x10 : -8 * (int)i)));
+    }
+    for (uint32_t i = 0; i < 2; i++) {
+        gic_pulse(0, SPI + i);
+        assert_int_equal(gic_ack(0), SPI + i);
+    }
+    for (uint32_t i = 0; i < 3; i++) {
+        gic_pulse(0, SPI + i);
+    }
+    gic_enter(0);
+    ich_model_set_group(1, false);
+    gic_eoi(0, SPI + 1);
+    gic_eoi(0, SPI);
+    gic_enter(0);
+    assert_true(ich_model_signalled(0));
+    assert_int_equal(ich_model_ack(0), SPI + 2);
+    ich_model_eoi(0, SPI + 2);
+    ich_model_set_group(1, true);
+    ack_and_eoi(0, SPI + 1);
+    ack_and_eoi(0, SPI);
+    nothing_left(0);
+}
+
 static void with_eoimode_1_the_deactivation_is_passed_on(void **state)
 {
     (void)state;
@@ -1555,6 +1585,7 @@ int main(void)
         TEST(clearing_its_state_lets_the_hardware_fire_again),
         TEST(another_vcpu_may_clear_its_state),
         TEST(set_pending_while_active_it_is_delivered_twice_and_deactivated),
+        TEST(what_is_pending_again_does_not_keep_others_out),
         TEST(set_pending_while_active_it_wakes_a_vcpu_that_sleeps),
         TEST(with_eoimode_1_the_deactivation_is_passed_on),
         TEST(it_moves_with_its_vcpu),
