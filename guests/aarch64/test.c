@@ -78,6 +78,29 @@ static void test_faults(void)
     check_equal((reg_read(id_aa64dfr0_el1) >> 8) & 0xf, 0);
 }
 
+/* ---- walks: a table of the guest's own that isn't there is an external abort of its level ---- */
+
+static void test_walks(void)
+{
+    static uint64_t table[512] __attribute__((aligned(4096)));
+    uint64_t va[2];
+
+    walks_into_nothing(table, va);
+    for (unsigned i = 0; i < 2; i++) {
+        struct caught caught;
+
+        catch_begin();
+        (void)mmio_read32(va[i]);
+        caught = catch_end();
+        check_equal(caught.esr >> 26, 0x25);
+        check_equal(caught.esr & 0x3f, 0x16 + i);
+        check_equal(caught.far, va[i]);
+        caught = run_once(1, va[i], 0, 0);
+        check_equal(caught.esr >> 26, 0x21);
+        check_equal(caught.esr & 0x3f, 0x16 + i);
+    }
+}
+
 /* ---- fetches: so does what isn't there to be executed ---- */
 
 static void test_fetches(void)
@@ -411,5 +434,6 @@ const struct guest_test arch_tests[] = {
     {"psci", test_psci},   {"faults", test_faults}, {"fetches", test_fetches}, {"sysregs", test_sysregs},
     {"storm", test_storm}, {"gic", test_gic},       {"hidden", test_hidden},   {"debug", test_debug},
     {"races", test_races}, {"interface", test_interface}, {"aarch32", test_aarch32}, {"doze", test_doze},
-    {"levels", test_levels}, {"sgis", test_sgis}, {"routes", test_routes}, {0},
+    {"levels", test_levels}, {"sgis", test_sgis}, {"routes", test_routes}, {"walks", test_walks},
+    {0},
 };

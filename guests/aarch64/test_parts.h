@@ -11,6 +11,8 @@
 
 /* Make what is below user_alias() executable, readable and writable at EL0. */
 void user_map(void);
+/* Addresses whose tables of level 2 and 3 aren't there; `used` is a zeroed page. */
+void walks_into_nothing(uint64_t *used, uint64_t va[2]);
 uint64_t user_alias(uint64_t address); /* of this program's own memory, of devices, or of NOTHING */
 
 uint64_t user_alias32(uint64_t address); /* of this program's own memory, below 4 GiB */

@@ -41,6 +41,19 @@ void user_map(void)
     map(ALIAS_NOTHING, NOTHING - BLOCK_OFFSET(NOTHING));
 }
 
+/* The root names one that isn't there, and `used`, which names another. */
+void walks_into_nothing(uint64_t *used, uint64_t va[2])
+{
+    volatile uint64_t *table = (volatile uint64_t *)reg_read(ttbr0_el1);
+
+    used[5] = NOTHING | 3;
+    table[ALIAS_OWN] = NOTHING | 3;
+    table[ALIAS_NOTHING] = (uint64_t)(uintptr_t)used | 3;
+    barrier("dsb sy\n\ttlbi vmalle1\n\tdsb sy\n\tisb");
+    va[0] = (uint64_t)ALIAS_OWN << BLOCK_SHIFT | 0x1238;
+    va[1] = (uint64_t)ALIAS_NOTHING << BLOCK_SHIFT | 5 << 21 | 0x1238;
+}
+
 uint64_t user_alias(uint64_t address)
 {
     uint64_t block = address >> BLOCK_SHIFT;

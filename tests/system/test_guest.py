@@ -95,6 +95,11 @@ def test_fetches_from_nothing_are_external_aborts(start, tmp_path, arch):
 
 
 @pytest.mark.only("aarch64")
+def test_tables_that_are_not_there_are_external_aborts(start, tmp_path, arch):
+    run_guest(start, tmp_path, arch, "walks")
+
+
+@pytest.mark.only("aarch64")
 @pytest.mark.parametrize("cpu", ["cortex-a53", "max"])
 def test_aarch32_has_the_physical_timer(start, tmp_path, arch, cpu):
     machine = start(arch.guest_vm(tmp_path, "aarch32"), qemu_args=["-cpu", cpu])

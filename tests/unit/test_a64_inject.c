@@ -20,7 +20,7 @@
 
 /* What a test wants to happen, and where it happens. */
 static struct {
-    uint64_t pstate, sctlr, vbar, esr, far;
+    uint64_t pstate, sctlr, vbar, esr, far, ipa, tcr, ttbr;
     void (*check)(const struct a64_frame *frame);
 } now;
 
@@ -32,8 +32,10 @@ static void guest_traps(struct a64_frame *frame)
     frame->pstate = now.pstate;
     cpu->sys[A64_SCTLR_EL1] = now.sctlr;
     cpu->sys[A64_VBAR_EL1] = now.vbar;
+    cpu->sys[A64_TCR_EL1] = now.tcr;
+    cpu->sys[A64_TTBR0_EL1] = now.ttbr;
     cpu->far = now.far;
-    cpu->hpfar = 0;
+    cpu->hpfar = now.ipa >> 12 << 4;
     a64_guest_sync(frame, now.esr);
     now.check(frame);
 }
@@ -54,7 +56,7 @@ static int setup(void **state)
 
     now.sctlr = 0x30d00800;
     now.vbar = VBAR;
-    now.far = 0;
+    now.far = now.ipa = 0;
     vm = machine_vm(1, NULL);
     return error;
 }
@@ -226,6 +228,47 @@ static void test_abort_keeps_what_the_guest_may_know_of_its_syndrome(void **stat
     }
 }
 
+#define NOTHING UINT64_C(0x30000000)
+#define TABLE_AT(n) (A64_RAM + (n) * KIB(4))
+
+static void set_entry(uint64_t at, uint64_t value)
+{
+    value = (now.sctlr & SCTLR_EE) != 0 ? __builtin_bswap64(value) : value;
+    assert_int_equal(axvm_write_guest(vm, gpa(at), &value, sizeof(value)), 0);
+}
+
+/* Stage 2 comes to nothing at its level 1, wherever the walk is. */
+static void walk_lacks(unsigned level, uint64_t table)
+{
+    now.ipa = table;
+    abort_from(EL1H, 0x200, EC_DABT_LOWER, ISS_S1PTW | FSC_TRANSLATION | 1, FSC_EXTERNAL_WALK | level);
+    abort_from(EL0T, 0x400, EC_IABT_LOWER, ISS_S1PTW | FSC_TRANSLATION | 1, FSC_EXTERNAL_WALK | level);
+}
+
+static void test_abort_of_a_walk_has_the_level_of_that(void **state)
+{
+    (void)state;
+    now.far = UINT64_C(1) << 30 | UINT64_C(2) << 21 | 0x1238;
+    now.sctlr |= 1; /* M */
+    for (unsigned big = 0; big < 2; big++, now.sctlr |= SCTLR_EE) {
+        now.tcr = 25; /* T0SZ: from level 1 on */
+        now.ttbr = NOTHING | 1;
+        walk_lacks(1, NOTHING);
+        now.ttbr = TABLE_AT(0) | 1;
+        set_entry(TABLE_AT(0) + 8, NOTHING | 3);
+        walk_lacks(2, NOTHING);
+        set_entry(TABLE_AT(0) + 8, TABLE_AT(1) | 3);
+        set_entry(TABLE_AT(1) + 16, NOTHING | 3);
+        walk_lacks(3, NOTHING);
+        walk_lacks(1, NOTHING + KIB(4)); /* the guest has changed its tables: what stage 2 says */
+        now.tcr = 33; /* a table of two entries */
+        now.ttbr = TABLE_AT(2) + 0x40;
+        set_entry(TABLE_AT(2) + 0x48, NOTHING | 3);
+        walk_lacks(2, NOTHING);
+    }
+    now.tcr = now.ttbr = 0;
+}
+
 /* FnV says that FAR holds nothing: the guest has to know. */
 static void test_abort_without_an_address_says_so(void **state)
 {
@@ -385,6 +428,7 @@ int main(void)
         TEST(test_low_bits_of_vbar_do_not_count),
         TEST(test_pstate_on_entry),
         TEST(test_abort_keeps_what_the_guest_may_know_of_its_syndrome),
+        TEST(test_abort_of_a_walk_has_the_level_of_that),
         TEST(test_abort_without_an_address_says_so),
         TEST(test_abort_of_a_16_bit_instruction_keeps_its_length),
         TEST(test_every_fault_status_ends_in_the_guest),

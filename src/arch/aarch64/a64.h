@@ -181,6 +181,12 @@ void a64_mmio_go_on(struct a64_vcpu *v);
 bool a64_watch_access(struct a64_vcpu *v, bool privileged);
 void a64_watch_update(struct a64_vcpu *v);
 
+/*
+ * stage1.c: the level, -1 to 3, at which the guest's own walk for `va` has its descriptor in the page of `ipa`;
+ * `otherwise`, where it doesn't come there. The vCPU is resident.
+ */
+int a64_stage1_level(struct a64_vcpu *v, uint64_t va, uint64_t ipa, int otherwise);
+
 /* inject.c: the vCPU is resident; it takes the exception when it goes on. */
 void a64_inject_undefined(struct a64_vcpu *v);
 /* The same of a system register access, with its syndrome. */

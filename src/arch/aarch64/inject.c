@@ -78,9 +78,18 @@ void a64_inject_data_abort(struct a64_vcpu *v, uint64_t esr, unsigned fsc, uint6
     take_abort(v, EC_DABT_LOWER, (esr & (ESR_IL | ISS_FNV | ISS_WNR | ISS_CM)) | fsc, far);
 }
 
+/* Of a walk the guest is told its own level: the syndrome has that at which stage 2 came to nothing. */
+static unsigned external_fsc(struct a64_vcpu *v, uint64_t esr, uint64_t far)
+{
+    if ((esr & ISS_S1PTW) == 0) {
+        return FSC_EXTERNAL;
+    }
+    return (unsigned)((int)FSC_EXTERNAL_WALK + a64_stage1_level(v, far, a64_cpu_fault().ipa, (int)(ISS_FSC(esr) & 3U)));
+}
+
 void a64_inject_abort(struct a64_vcpu *v, uint64_t esr, uint64_t far)
 {
-    unsigned fsc = (esr & ISS_S1PTW) != 0 ? (FSC_EXTERNAL_WALK | (ISS_FSC(esr) & 3U)) : FSC_EXTERNAL;
+    unsigned fsc = external_fsc(v, esr, far);
 
     if (ESR_EC(esr) == EC_IABT_LOWER) {
         take_abort(v, EC_IABT_LOWER, (esr & (ESR_IL | ISS_FNV)) | fsc, far);
