@@ -262,7 +262,10 @@ static uint32_t choose_hcr(struct choice *choice)
     return choice->active_left ? hcr | ICH_HCR_LRENPIE : hcr;
 }
 
-/* The active interrupt of the highest priority that is this vCPU's and in no list register. */
+/*
+ * The active interrupt of the highest priority that is this vCPU's and in no list register. That is the priority now:
+ * of one whose priority the guest has changed in its handler, another handler's end may be taken for the end.
+ */
 static bool find_active_outside(struct vgicv3_cpu *cpu, struct vgicv3_word **word, uint32_t *mask)
 {
     uint32_t best = UINT32_MAX;
