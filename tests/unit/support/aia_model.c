@@ -221,11 +221,10 @@ bool aia_file_rmw(struct aia_file *f, uint64_t select, uint64_t mask, uint64_t v
 static bool ref_line(unsigned v)
 {
     const struct idc *idc = &ref.idcs[v];
+    const struct aia_file *file = &ref.files[v];
 
-    if (ref.messages) {
-        return ref.files[v].delivery == 1 && aia_file_topei(&ref.files[v]) != 0;
-    }
-    return ref.on && idc->delivery != 0 && (idc->force != 0 || ref_topi(v) != 0);
+    return (file->delivery == 1 && aia_file_topei(file) != 0) ||
+           (ref.on && idc->delivery != 0 && (idc->force != 0 || ref_topi(v) != 0));
 }
 
 static void check_words(void)
