@@ -265,6 +265,9 @@ static void test_abort_of_a_walk_has_the_level_of_that(void **state)
         now.ttbr = TABLE_AT(2) + 0x40;
         set_entry(TABLE_AT(2) + 0x48, NOTHING | 3);
         walk_lacks(2, NOTHING);
+        now.tcr = 0; /* more than any walk has: that begins at level -1 */
+        now.ttbr = now.ipa = NOTHING;
+        abort_from(EL1H, 0x200, EC_DABT_LOWER, ISS_S1PTW | FSC_TRANSLATION | 1, FSC_EXTERNAL_WALK - 1);
     }
     now.tcr = now.ttbr = 0;
 }
