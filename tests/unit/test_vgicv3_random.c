@@ -51,7 +51,6 @@ static struct {
 static uint32_t pool[16]; /* the interrupts that take part */
 static unsigned pool_size;
 static bool strange; /* the guests write active states */
-static bool few_lrs; /* there may be more to put into list registers than there are */
 
 static struct irq *ref_irq(unsigned v, uint32_t irq)
 {
@@ -197,9 +196,6 @@ static void do_priority(unsigned by, unsigned of, uint32_t irq)
 {
     uint64_t value = random_below(256);
 
-    if (few_lrs && ref_irq(of, irq)->active) {
-        return; /* by its priority a counted EOI is told from others' */
-    }
     field(by, of, irq, GIC_IPRIORITYR + irq, true, &value, 1);
     ref_irq(of, irq)->priority = value & 0xf8;
 }
@@ -595,7 +591,6 @@ static void run(const char *what, unsigned lrs, unsigned interrupts, bool active
     fake_hal_reset();
     fill_pool(interrupts);
     strange = active_writes;
-    few_lrs = lrs < interrupts;
     start(lrs);
     random_start(what);
     trace = getenv("AXVM_TRACE") != NULL;
